@@ -1,0 +1,140 @@
+package order
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/access"
+	"github.com/sealwright/sealwright/internal/authority"
+	"github.com/sealwright/sealwright/internal/handover"
+	"github.com/sealwright/sealwright/internal/platform/store"
+)
+
+// A Filter narrows a list of orders. Zero fields do not.
+type Filter struct {
+	Realm    access.Realm
+	Client   string
+	Service  string // name
+	State    State
+	Search   string    // the beginning of a name, an order id or a serial number in any spelling
+	ExpireBy time.Time // issued certificates that end before this
+}
+
+// get reads an order for the engine's own use.
+func (e *Engine) get(ctx context.Context, id string) (*Order, error) {
+	o, err := scan(e.db.View(ctx).QueryRow(`SELECT `+columns+` FROM orders WHERE id = $1`, id))
+	if errors.Is(err, store.ErrNotFound) {
+		err = access.NotFound()
+	}
+	return o, err
+}
+
+// Get returns an order that the caller may see.
+func (e *Engine) Get(ctx context.Context, s access.Scope, id string) (*Order, error) {
+	o, err := e.get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return o, s.Require(access.CertificateSearch, o.Realm, o.Client)
+}
+
+// Delivery is the hand-over of an order; ok is false when it has none.
+func (e *Engine) Delivery(ctx context.Context, o *Order) (d handover.Delivery, ok bool, err error) {
+	if o.Handover == "" {
+		return d, false, nil
+	}
+	d, err = e.desk.Of(e.db.View(ctx), o.Handover)
+	return d, err == nil, err
+}
+
+// Certificate returns the issued certificate of an order, DER.
+func (e *Engine) Certificate(ctx context.Context, o *Order) (authority.Record, error) {
+	serial, err := hex.DecodeString(o.Serial)
+	if err != nil {
+		return authority.Record{}, err
+	}
+	return e.ca.Lookup(e.db.View(ctx), o.Authority, serial)
+}
+
+// List returns a page of the orders that the caller may see, newest first, and
+// the cursor of the next page.
+func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Page) ([]*Order, string, error) {
+	var w where
+	cond, args := s.Filter(access.CertificateSearch, "realm", "client", nil)
+	w.conds, w.args = append(w.conds, cond), args
+	w.equal("realm", string(f.Realm))
+	w.equal("client", f.Client)
+	w.equal("service_name", f.Service)
+	w.equal("state", string(f.State))
+	w.search(f.Search)
+	if !f.ExpireBy.IsZero() {
+		w.add("state = 'ISSUED' AND not_after < $%d", store.Micros(f.ExpireBy))
+	}
+	key, ok, err := p.Key()
+	if err != nil {
+		return nil, "", err
+	}
+	if ok {
+		w.add("(created_at < $%d", key.Sort)
+		w.conds[len(w.conds)-1] += fmt.Sprintf(" OR (created_at = $%d AND id < $%d))", len(w.args), len(w.args)+1)
+		w.args = append(w.args, key.ID)
+	}
+	size := p.Size()
+	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM orders WHERE %s ORDER BY created_at DESC, id DESC LIMIT %d`, strings.Join(w.conds, " AND "), size+1), w.args...)
+	list, err := store.Collect(rows, err, func(r *store.Rows) (*Order, error) { return scan(r) })
+	if err != nil || len(list) <= size {
+		return list, "", err
+	}
+	last := list[size-1]
+	return list[:size], store.Key{Sort: store.Micros(last.Created), ID: last.ID}.Cursor(), nil
+}
+
+type where struct {
+	conds []string
+	args  []any
+}
+
+// add appends a condition with one parameter, whose number takes the place of %d.
+func (w *where) add(cond string, arg any) {
+	w.args = append(w.args, arg)
+	w.conds = append(w.conds, fmt.Sprintf(cond, len(w.args)))
+}
+
+func (w *where) equal(column, value string) {
+	if value != "" {
+		w.add(column+" = $%d", value)
+	}
+}
+
+func (w *where) search(text string) {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return
+	}
+	if strings.HasPrefix(text, "ord-") {
+		w.add("id = $%d", text)
+		return
+	}
+	if serial := serialOf(text); serial != "" {
+		w.add("serial = $%d", serial)
+		return
+	}
+	from := searchKey(text)
+	w.add("search >= $%d", from)
+	w.add("search < $%d", append(from[:len(from):len(from)], 0xff))
+}
+
+// serialOf reads a serial number as people copy it: with colons or spaces, any
+// case, with or without 0x. Anything shorter than 16 digits is taken for a name.
+func serialOf(text string) string {
+	t := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
+	t = strings.TrimPrefix(t, "0x")
+	if _, err := hex.DecodeString(t); err != nil || len(t) < 16 {
+		return ""
+	}
+	return t
+}
