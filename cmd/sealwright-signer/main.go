@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -74,7 +75,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		flags.Usage()
 		return fault.Invalidf("signer.usage", "No command was given.")
 	}
-	if err := parse(flags, args[1:]); err != nil {
+	if err := parse(flags, args[1:]); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	command, ok := map[string]func(context.Context, settings, *token.Token, io.Writer, io.Writer) error{"serve": serve, "generate": generate, "list": list}[args[0]]
@@ -106,7 +109,9 @@ func parse(flags *flag.FlagSet, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return err
+	} else if err != nil {
 		return fault.Invalidf("signer.usage", "%v.", err)
 	}
 	if flags.NArg() > 0 {

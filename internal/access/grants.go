@@ -3,6 +3,7 @@ package access
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/ident"
@@ -19,6 +20,10 @@ func (d *Directory) Grant(ctx context.Context, s Scope, principal, role string, 
 		GrantedBy: s.principal.Name, Granted: d.Clock.Now(),
 	}
 	err := d.update(ctx, s, func(tx *store.Tx) error {
+		s, err := fresh(tx, s)
+		if err != nil {
+			return err
+		}
 		if err := checkPlace(tx, s, realm, client); err != nil {
 			return err
 		}
@@ -91,7 +96,7 @@ func insertGrant(tx *store.Tx, g Grant) error {
 	if n == 0 {
 		return fault.Conflictf("grant.exists", "That role is already granted there.")
 	}
-	return newVersion(tx)
+	return nil
 }
 
 const grantColumns = `id, principal_id, role_id, realm, client_id, granted_by, granted_at`
@@ -107,6 +112,10 @@ func scanGrant(r scanner) (g Grant, err error) {
 // granting it needs.
 func (d *Directory) Revoke(ctx context.Context, s Scope, id string) error {
 	return d.update(ctx, s, func(tx *store.Tx) error {
+		s, err := fresh(tx, s)
+		if err != nil {
+			return err
+		}
 		g, err := scanGrant(tx.QueryRow(`SELECT `+grantColumns+` FROM access_grants WHERE id = $1`, id))
 		if err != nil {
 			return found(err)
@@ -120,9 +129,6 @@ func (d *Directory) Revoke(ctx context.Context, s Scope, id string) error {
 		}
 		if n == 0 {
 			return hidden()
-		}
-		if err := newVersion(tx); err != nil {
-			return err
 		}
 		return d.note(tx, "role.revoke", "principal", g.Principal, place{g.Realm, g.Client, ""}, "role", g.Role)
 	})
@@ -139,7 +145,29 @@ func (d *Directory) Grants(ctx context.Context, s Scope, principal string) ([]Gr
 	return store.Collect(rows, err, func(r *store.Rows) (Grant, error) { return scanGrant(r) })
 }
 
-// newVersion tells every node that rights have changed.
+// fresh reads the caller's rights again inside the transaction, one caller at a
+// time: two administrators who take each other's rights away at once must not
+// both succeed. It also tells every node that rights change.
+func fresh(tx *store.Tx, s Scope) (Scope, error) {
+	if err := newVersion(tx); err != nil {
+		return Scope{}, err
+	}
+	if s.principal.Kind != OperatorKind && s.principal.Kind != AccountKind {
+		return s, nil
+	}
+	p, err := findPrincipal(tx, s.principal.ID)
+	if err != nil {
+		return Scope{}, err
+	}
+	if err := usable(p.status, time.Time{}, time.Time{}); err != nil {
+		return Scope{}, err
+	}
+	grants, err := loadGrants(tx, p.id)
+	return Scope{principal: p.public(), grants: grants}, err
+}
+
+// newVersion tells every node that rights have changed; the row's lock orders
+// those who change them.
 func newVersion(tx *store.Tx) error {
 	_, err := tx.Exec(`UPDATE access_version SET n = n + 1 WHERE id = 1`)
 	return err

@@ -36,11 +36,11 @@ func (q *selection) search(text string, cols ...string) {
 		return
 	}
 	pattern := q.arg("%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(text) + "%")
-	var any []string
+	var matches []string
 	for _, c := range cols {
-		any = append(any, c+` LIKE `+pattern+` ESCAPE '\'`)
+		matches = append(matches, c+` LIKE `+pattern+` ESCAPE '\'`)
 	}
-	q.conds = append(q.conds, "("+strings.Join(any, " OR ")+")")
+	q.conds = append(q.conds, "("+strings.Join(matches, " OR ")+")")
 }
 
 // scope adds the caller's limits.

@@ -66,7 +66,10 @@ func (d *Directory) Operator(ctx context.Context, s Scope, id string) (Operator,
 	if err != nil {
 		return Operator{}, err
 	}
-	return o, mayManage(s, principal{kind: OperatorKind}, grants, false)
+	if err := mayManage(s, principal{kind: OperatorKind}, grants, false); err != nil {
+		return Operator{}, err
+	}
+	return o, nil
 }
 
 // Operators lists operators by name. With operator.read for everything all are
@@ -151,11 +154,15 @@ func (d *Directory) changeOperator(ctx context.Context, s Scope, id string, self
 		if id == s.principal.ID && !self {
 			return fault.Forbiddenf("operator.self", "Nobody can disable or reset themselves.").WithNext("Ask another administrator.")
 		}
+		now, err := fresh(tx, s)
+		if err != nil {
+			return err
+		}
 		grants, err := loadGrants(tx, id)
 		if err != nil {
 			return err
 		}
-		if err := mayManage(s, principal{kind: OperatorKind}, grants, true); err != nil {
+		if err := mayManage(now, principal{kind: OperatorKind}, grants, true); err != nil {
 			return err
 		}
 		return fn(tx, &o)

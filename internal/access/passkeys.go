@@ -213,7 +213,7 @@ func (d *Directory) FinishPasskeyLogin(ctx context.Context, ceremony string, res
 		var h holder
 		user := func(_, handle []byte) (webauthn.User, error) {
 			var err error
-			h, err = readHolder(tx, string(handle))
+			h, err = readHolder(tx, cleanText(string(handle)))
 			return h, err
 		}
 		_, credential, err := d.passkeys.ValidatePasskeyLogin(user, data, parsed)

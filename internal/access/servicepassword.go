@@ -51,6 +51,20 @@ func (d *Directory) VerifyServicePassword(ctx context.Context, realm Realm, name
 	return v, serviceScope(v), nil
 }
 
+// ServiceScope is what VerifyServicePassword gives for a service that is known
+// by other means, such as its client certificate (N9). It is Unauthenticated
+// when the service does not exist or is closed.
+func (d *Directory) ServiceScope(ctx context.Context, id string) (Service, Scope, error) {
+	v, err := scanService(d.view(ctx).QueryRow(`SELECT `+serviceColumns+` FROM access_services WHERE id = $1`, id))
+	if err = found(err); err != nil && fault.Of(err).Kind != fault.NotFound {
+		return Service{}, Scope{}, err
+	}
+	if err != nil || v.Status != Active {
+		return Service{}, Scope{}, fault.Unauthenticatedf("service.closed", "The service does not exist or is closed.")
+	}
+	return v, serviceScope(v), nil
+}
+
 func serviceScope(v Service) Scope { return ForService(v, DocumentRead, DocumentWrite) }
 
 // serviceHash reads an active service with its password hash. For one that is

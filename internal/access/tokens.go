@@ -107,7 +107,10 @@ func ownerFor(q store.Queryer, s Scope, owner string, write bool) (principal, er
 		return principal{}, err
 	}
 	if s.principal.ID == owner {
-		return p, s.RequireAnywhere(TokenOwn)
+		if err := s.RequireAnywhere(TokenOwn); err != nil {
+			return principal{}, err
+		}
+		return p, nil
 	}
 	grants, err := loadGrants(q, owner)
 	if err != nil {
@@ -231,7 +234,7 @@ func (d *Directory) Tokens(ctx context.Context, s Scope, owner string, p store.P
 
 // AuthenticateToken turns an API token into the scope of its owner. It is
 // Unauthenticated when the token is unknown, disabled or past its end, or when
-// its owner may not act. It costs one indexed query while nobody's rights
+// its owner may not act; the info then still names a token that exists. It costs one indexed query while nobody's rights
 // change; the time of last use is written later, by [Directory.Run].
 func (d *Directory) AuthenticateToken(ctx context.Context, token secret.Text) (Scope, TokenInfo, error) {
 	key := token.Reveal()

@@ -105,7 +105,8 @@ func (a *Authorities) create(ctx context.Context, s Spec, kind string, parent *A
 	if err != nil {
 		return nil, fault.Invalidf("authority.name", "The name of the authority cannot be encoded: %v.", err).WithField("name")
 	}
-	if x.DER, err = a.signCA(caDraft{subject, spki, now, now.AddDate(s.Years, 0, 0), s.Purpose, kind}, x.Parent, issuer, by); err != nil {
+	draft := caDraft{subject: subject, spki: spki, notBefore: now, notAfter: now.AddDate(s.Years, 0, 0), purpose: s.Purpose, kind: kind, ocsp: []string{a.urls.OCSP(x.Parent)}}
+	if x.DER, err = a.signCA(draft, x.Parent, issuer, by); err != nil {
 		return nil, err
 	}
 	return x, a.insert(ctx, x)
@@ -133,6 +134,7 @@ type caDraft struct {
 	notBefore, notAfter time.Time
 	purpose             Purpose
 	kind                string
+	ocsp                []string // where the issuer's OCSP responder is; an offline root has none
 }
 
 // signCA builds and signs a CA certificate (RFC 5280, 4.2.1); issuer is nil for a root.
@@ -149,7 +151,7 @@ func (a *Authorities) signCA(d caDraft, parent string, issuer *x509.Certificate,
 	if issuer != nil {
 		pathLen, name = 0, issuer.RawSubject
 		list.add(tbs.AuthorityKeyID(issuer.SubjectKeyId))
-		list.add(tbs.AIA([]string{a.urls.OCSP(parent)}, []string{a.urls.Issuer(parent)}))
+		list.add(tbs.AIA(d.ocsp, []string{a.urls.Issuer(parent)}))
 		list.add(tbs.CRLDistributionPoints(a.urls.CRL(parent)))
 	}
 	list.add(tbs.BasicConstraints(true, pathLen), nil)
@@ -261,7 +263,7 @@ func SignRequest(request []byte, purpose Purpose, root *x509.Certificate, key cr
 		return nil, fault.Invalidf("authority.request", "The request cannot be used: %v.", err)
 	}
 	a := &Authorities{urls: urls}
-	return a.signCA(caDraft{r.Subject, r.SPKI, now, now.AddDate(years, 0, 0), purpose, Issuing}, parent, root, key)
+	return a.signCA(caDraft{subject: r.Subject, spki: r.SPKI, notBefore: now, notAfter: now.AddDate(years, 0, 0), purpose: purpose, kind: Issuing}, parent, root, key)
 }
 
 // SelfSign makes the certificate of a root whose key is in the caller's hands.
@@ -277,7 +279,7 @@ func SelfSign(s Spec, key crypto.Signer, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (&Authorities{}).signCA(caDraft{subject, spki, now, now.AddDate(s.Years, 0, 0), Any, Root}, "", nil, key)
+	return (&Authorities{}).signCA(caDraft{subject: subject, spki: spki, notBefore: now, notAfter: now.AddDate(s.Years, 0, 0), purpose: Any, kind: Root}, "", nil, key)
 }
 
 // Activate gives a waiting authority the certificate that its offline root signed.

@@ -235,7 +235,7 @@ func (h *House) openAccess(public *url.URL, quick bool) (err error) {
 // lastSeen is the latest time in the audit log: a clock that is behind it must
 // not sign.
 func (h *House) lastSeen(ctx context.Context) (time.Time, error) {
-	list, _, err := h.Audit.List(h.DB.View(ctx), audit.Filter{}, store.Page{Limit: 1})
+	list, _, err := h.Audit.List(h.DB.View(ctx), audit.Filter{AllClients: true}, store.Page{Limit: 1})
 	if err != nil || len(list) == 0 {
 		return time.Time{}, err
 	}

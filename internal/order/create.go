@@ -17,6 +17,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/pki/csr"
 	"github.com/sealwright/sealwright/pki/goodkey"
+	"github.com/sealwright/sealwright/pki/pkcs12"
 )
 
 // A Request is an order as it is placed.
@@ -29,8 +30,18 @@ type Request struct {
 	CSR       []byte // of mode Direct, PEM or DER
 	Spec      Spec   // zero values take the defaults
 	Comment   string
+	// Within, unless nil, is called in the transaction that stores the order. An
+	// error undoes the transaction and is what Create returns.
+	Within func(tx *store.Tx, orderID string) error
 
 	predecessor string
+}
+
+func (r Request) within(tx *store.Tx, o *Order) error {
+	if r.Within == nil {
+		return nil
+	}
+	return r.Within(tx, o.ID)
 }
 
 const maxComment = 2000
@@ -46,7 +57,12 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 		return nil, err
 	}
 	if o.State == PendingAuth || o.State == PendingCSR {
-		return o, e.db.Update(ctx, func(tx *store.Tx) error { return e.place(tx, o) })
+		return o, e.db.Update(ctx, func(tx *store.Tx) error {
+			if err := e.place(tx, o); err != nil {
+				return err
+			}
+			return r.within(tx, o)
+		})
 	}
 	st, err := e.prepare(ctx, o, client)
 	if err != nil {
@@ -54,6 +70,9 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 	}
 	if err := e.db.Update(ctx, func(tx *store.Tx) error {
 		if err := e.place(tx, o); err != nil {
+			return err
+		}
+		if err := r.within(tx, o); err != nil {
 			return err
 		}
 		return e.ca.Hold(tx, st.intent)
@@ -140,6 +159,13 @@ func (e *Engine) checkSpec(o *Order, request []byte) error {
 		}
 		if _, err := keys.ParseAlgorithm(string(o.Spec.Algorithm)); err != nil {
 			return err
+		}
+		switch o.Spec.Profile {
+		case "":
+			o.Spec.Profile = pkcs12.Modern
+		case pkcs12.Modern, pkcs12.Legacy:
+		default:
+			return fault.Invalidf("order.profile", "There is no encryption %q for key files.", string(o.Spec.Profile)).WithField("profile")
 		}
 		return nil
 	case Bring:
@@ -361,14 +387,24 @@ func (e *Engine) SendAgain(ctx context.Context, s access.Scope, id string) (*Ord
 // the file was lost (N32, N36). Both certificates work until the first ends or
 // is withdrawn (N33).
 func (e *Engine) Reissue(ctx context.Context, s access.Scope, id string) (*Order, error) {
-	o, err := e.Get(ctx, s, id)
+	r, err := e.ReissueRequest(ctx, s, id)
 	if err != nil {
 		return nil, err
 	}
-	if o.Mode == Direct {
-		return nil, fault.Conflictf("order.direct", "The certificate %s was made from a request.", o.CommonName).WithNext("Order a new one with a new request.")
+	return e.Create(ctx, s, r)
+}
+
+// ReissueRequest is the request that [Engine.Reissue] places, for callers who
+// have something to add to it.
+func (e *Engine) ReissueRequest(ctx context.Context, s access.Scope, id string) (Request, error) {
+	o, err := e.Get(ctx, s, id)
+	if err != nil {
+		return Request{}, err
 	}
-	return e.Create(ctx, s, Request{Realm: o.Realm, Service: o.ServiceName, ShortName: o.ShortName, Orderer: o.Recipient.ID, Mode: o.Mode, Spec: o.Spec, Comment: o.Comment, predecessor: o.ID})
+	if o.Mode == Direct {
+		return Request{}, fault.Conflictf("order.direct", "The certificate %s was made from a request.", o.CommonName).WithNext("Order a new one with a new request.")
+	}
+	return Request{Realm: o.Realm, Service: o.ServiceName, ShortName: o.ShortName, Orderer: o.Recipient.ID, Mode: o.Mode, Spec: o.Spec, Comment: o.Comment, predecessor: o.ID}, nil
 }
 
 // Withdraw revokes the certificate of an order (N29, N30). From the commit on

@@ -41,10 +41,10 @@ func equal(a, b Name) bool {
 	return true
 }
 
-// openssl turns a name into text by itself: it signs a request with this subject.
+// opensslText is what openssl makes of a name.
 func opensslText(t *testing.T, der []byte, options string) string {
 	t.Helper()
-	// A certificate of which only the subject matters: key and signature are dummies.
+	// A request of which only the subject matters: key and signature are dummies.
 	path := filepath.Join(t.TempDir(), "req.der")
 	info := sequence([]byte{2, 1, 0}, der, sequence(sequence([]byte{6, 3, 0x2b, 0x65, 0x70}), append([]byte{3, 33, 0}, make([]byte, 32)...)), []byte{0xa0, 0})
 	request := sequence(info, sequence([]byte{6, 3, 0x2b, 0x65, 0x70}), append([]byte{3, 65, 0}, make([]byte, 64)...))

@@ -74,11 +74,11 @@ func DirectoryString(der []byte) (string, error) {
 	var raw cryptobyte.String
 	var tag cbasn1.Tag
 	if !input.ReadAnyASN1(&raw, &tag) || !input.Empty() {
-		return "", errors.New("dn: not one DER element")
+		return "", errors.New("the value is not one DER element")
 	}
 	value, err := decode(tag, raw)
 	if err != nil {
-		return "", fmt.Errorf("dn: the string %w", err)
+		return "", fmt.Errorf("the value %w", err)
 	}
 	return value, nil
 }

@@ -60,7 +60,7 @@ func writeHexValue(out *strings.Builder, value string) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte(value)) })
 	out.WriteByte('#')
-	out.WriteString(hex.EncodeToString(b.BytesOrPanic()))
+	out.WriteString(strings.ToUpper(hex.EncodeToString(b.BytesOrPanic())))
 }
 
 // ParseString reads RFC 4514 text into encoding order. Spaces around types, "="
@@ -227,13 +227,7 @@ func (p *parser) hexValue() (string, error) {
 	if err != nil {
 		return "", errors.New(`"#" must be followed by the hexadecimal DER value; write a leading # as \#`)
 	}
-	input := cryptobyte.String(der)
-	var raw cryptobyte.String
-	var tag cbasn1.Tag
-	if !input.ReadAnyASN1(&raw, &tag) || !input.Empty() {
-		return "", errors.New(`the hexadecimal value is not DER; write a leading # as \#`)
-	}
-	return decode(tag, raw)
+	return DirectoryString(der)
 }
 
 func validUTF8(value []byte) (string, error) {

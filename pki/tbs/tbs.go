@@ -207,10 +207,34 @@ func addExtension(b *cryptobyte.Builder, e *Extension) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(e.ID)
 		if e.Critical {
-			b.AddASN1Boolean(true)
+			b.AddBytes(derTrue)
 		}
-		b.AddASN1OctetString(e.Value)
+		addOctetString(b, e.Value)
 	})
+}
+
+var derTrue = []byte{1, 1, 0xff}
+
+// addOctetString writes its own header: the length is known, so the child builder
+// of AddASN1OctetString, which would be a third of the cost of [Certificate.Bytes],
+// is not needed.
+func addOctetString(b *cryptobyte.Builder, value []byte) {
+	b.AddUint8(uint8(cbasn1.OCTET_STRING))
+	switch size := len(value); {
+	case size < 0x80:
+		b.AddUint8(uint8(size))
+	case size <= 0xff:
+		b.AddUint16(0x8100 | uint16(size))
+	case size <= 0xffff:
+		b.AddUint8(0x82)
+		b.AddUint16(uint16(size))
+	case size <= 0xffffff:
+		b.AddUint8(0x83)
+		b.AddUint24(uint32(size))
+	default:
+		b.SetError(fmt.Errorf("an extension of %d octets", size))
+	}
+	b.AddBytes(value)
 }
 
 func isSequence(der []byte) bool {

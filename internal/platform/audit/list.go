@@ -87,7 +87,7 @@ func (l *Log) List(q store.Queryer, f Filter, page store.Page) (list []Stored, n
 	if resume {
 		s.where("(at, id) < (%s, %s)", key.Sort, key.ID)
 	}
-	s.filter(f)
+	s.filter(f, lead)
 	rows, err := q.Query(s.query(lead, values), s.args...)
 	list, err = store.Collect(rows, err, scan)
 	if err != nil || len(list) < s.limit {
@@ -162,22 +162,25 @@ func actions(q store.Queryer, prefix string) ([]string, error) {
 	return slices.DeleteFunc(all, func(x string) bool { return !strings.HasPrefix(x, prefix) }), err
 }
 
-func (s *search) filter(f Filter) {
+// filter adds the conditions on all columns but the one that leads.
+func (s *search) filter(f Filter, lead string) {
 	if f.Realm != "" {
 		s.where("realm = %s", f.Realm)
 	}
-	if f.Actor != "" {
+	if f.Actor != "" && lead != "actor_id" {
 		s.where("actor_id || '' = %s", f.Actor)
 	}
-	if f.Result != "" {
+	if f.Result != "" && lead != "result" {
 		s.where("result || '' = %s", string(f.Result))
 	}
-	if strings.HasSuffix(f.Action, ".") {
+	switch {
+	case f.Action == "" || lead == "action":
+	case strings.HasSuffix(f.Action, "."):
 		s.where("SUBSTR(action, 1, %s) = %s", utf8.RuneCountInString(f.Action), f.Action)
-	} else if f.Action != "" {
+	default:
 		s.where("action || '' = %s", f.Action)
 	}
-	if f.ObjectID != "" {
+	if f.ObjectID != "" && lead != "object_id" {
 		s.where("object_id || '' = %s", f.ObjectID)
 	}
 	if !f.From.IsZero() {
@@ -186,7 +189,7 @@ func (s *search) filter(f Filter) {
 	if !f.To.IsZero() {
 		s.where("at < %s", store.Micros(f.To))
 	}
-	if !f.AllClients {
+	if !f.AllClients && lead != "client" {
 		// Counts are rounded up to powers of two: few texts, so few prepared statements.
 		marks := make([]string, 1<<bits.Len(uint(len(f.Clients)-1)))
 		for i := range marks {

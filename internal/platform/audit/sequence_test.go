@@ -75,6 +75,21 @@ func hammer(t *testing.T, nodes ...*store.DB) {
 			})
 		}
 	}
+	// Verification holds at any moment of it.
+	sequencing.Go(func() {
+		l, _ := newLog(nodes[len(nodes)-1])
+		for last := false; !last; {
+			select {
+			case <-done:
+				last = true
+			default:
+			}
+			if r, err := l.Verify(t.Context(), audit.Options{}); err != nil || !r.OK() {
+				t.Errorf("Verify under load: %+v, %v", r, err)
+				return
+			}
+		}
+	})
 	writing.Wait()
 	close(done)
 	sequencing.Wait()

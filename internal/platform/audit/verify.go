@@ -28,6 +28,9 @@ type Options struct {
 // report; the error tells only that the log could not be read, or that a given
 // checkpoint was not signed by it.
 //
+// Run it on a schedule: the network security requirements of the CA/Browser
+// Forum ask for a look at the integrity of logs at least every 31 days.
+//
 // It reads the entries once, in pages, with memory that does not grow with the
 // log, while the log goes on being written and sequenced.
 func (l *Log) Verify(ctx context.Context, o Options) (Report, error) {

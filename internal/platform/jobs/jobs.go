@@ -100,7 +100,7 @@ type KindOptions struct {
 	MaxAttempts int           // runs before the job counts as failed; 20
 	Backoff     Backoff       // wait before the next run; Exponential(2 s, 15 min)
 	Timeout     time.Duration // of one run; 2 minutes
-	Concurrency int           // runs at once on this node; a quarter of the workers
+	Concurrency int           // runs at once on this node, fewer than Workers so that other kinds get their turn; a quarter of them
 }
 
 // kind is a registered kind of job.

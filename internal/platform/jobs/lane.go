@@ -163,10 +163,10 @@ func (q *Queue) wants() []want {
 }
 
 // Settle records an outcome through [store.DB.Update] and does not give up
-// while the database is away: work that was done should not be done again only
-// because its outcome could not be written. It ends with ctx, or when the
-// claim has run out in the meantime. fn must change nothing when it is run
-// again after it succeeded; naming the lease in the statement sees to that.
+// while the database is away, for as long as a lease lasts: work that was done
+// should not be done again only because its outcome could not be written. The
+// end of ctx does not stop it. fn must change nothing when it is run again
+// after it succeeded; naming the lease in the statement sees to that.
 func (q *Queue) Settle(ctx context.Context, fn func(tx *store.Tx) error) error {
 	ctx = context.WithoutCancel(ctx) // the work is done, whoever waits for it
 	deadline := time.Now().Add(q.opts.Lease)

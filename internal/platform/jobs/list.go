@@ -67,14 +67,17 @@ func (q *Queue) List(v store.Queryer, f Filter, p store.Page) ([]Row, string, er
 	}
 	switch f.State {
 	case "":
-	case Waiting, Running, Finished, Failed:
-		where = append(where, `state = '`+f.State+`'`) // written out, so that partial indexes serve
+	// The states are written out, so that the partial indexes serve.
+	case Waiting, Running:
+		where = append(where, `state IN ('waiting', 'running')`, `state = '`+f.State+`'`)
+	case Finished, Failed:
+		where = append(where, `state = '`+f.State+`'`)
 	default:
 		return nil, "", fault.Invalidf("job.state", "There is no job state %q.", f.State).WithField("state")
 	}
 	size := p.Size()
 	args = append(args, size+1)
-	query := `SELECT ` + columns + ` FROM jobs WHERE ` + strings.Join(where, ` AND `) + ` ORDER BY id DESC LIMIT $` + strconv.Itoa(len(args))
+	query := `SELECT ` + columns + ` FROM jobs WHERE ` + strings.Join(where, ` AND `) + ` ORDER BY id DESC LIMIT $` + strconv.Itoa(len(args)) + ` + 0`
 	rows, err := v.Query(query, args...)
 	list, err := store.Collect(rows, err, func(r *store.Rows) (Row, error) { return scanRow(r) })
 	if err != nil || len(list) <= size {
@@ -184,17 +187,17 @@ func (q *Queue) plant(ctx context.Context) error {
 	})
 }
 
-// A Backlog counts what waits or runs of one kind.
+// A Backlog counts what is due of one kind and has not begun.
 type Backlog struct {
 	Kind   string
 	Count  int64
-	Oldest time.Time // when the one that is due longest became due
+	Oldest time.Time // since when the first of them has been due
 }
 
-// Backlog gives the jobs that are due or under way, by kind, for metrics. Its
-// cost grows with their number.
+// Backlog gives the jobs that wait although they are due, by kind, for metrics.
+// Its cost grows with the number of waiting jobs.
 func (q *Queue) Backlog(v store.Queryer) ([]Backlog, error) {
-	rows, err := v.Query(`SELECT kind, COUNT(*), MIN(run_at) FROM jobs WHERE state IN ('waiting', 'running') AND (every = 0 OR run_at <= $1) GROUP BY kind ORDER BY kind`, store.Micros(q.clock.Now()))
+	rows, err := v.Query(`SELECT kind, COUNT(*), MIN(run_at) FROM jobs WHERE state IN ('waiting', 'running') AND state = 'waiting' AND run_at <= $1 GROUP BY kind ORDER BY kind`, store.Micros(q.clock.Now()))
 	return store.Collect(rows, err, func(r *store.Rows) (Backlog, error) {
 		var b Backlog
 		var oldest int64

@@ -43,8 +43,9 @@ func (s source) Due(q store.Queryer, lanes []string, now time.Time) ([]string, e
 	})
 }
 
+// claimMessages takes its limit as a sum: see the same in package jobs.
 const claimMessages = `WITH due AS (
-		SELECT id FROM outbox WHERE channel = $1 AND state IN ('waiting', 'sending') AND due_at <= $2 ORDER BY due_at, id LIMIT $3%s)
+		SELECT id FROM outbox WHERE channel = $1 AND state IN ('waiting', 'sending') AND due_at <= $2 ORDER BY due_at, id LIMIT $3 + 0%s)
 	UPDATE outbox SET state = 'sending', lease = lease + 1, attempts = attempts + 1, due_at = $4 WHERE id IN (SELECT id FROM due)
 	RETURNING id, channel, realm, client, service, object_kind, object_id, recipient, subject, body, html, headers, secret, has_secret, not_after, give_up, created_at, lease, attempts`
 

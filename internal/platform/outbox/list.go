@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -105,7 +104,7 @@ func (o *Outbox) List(q store.Queryer, f Filter, p store.Page) ([]Entry, string,
 	}
 	size := p.Size()
 	args = append(args, size+1)
-	rows, err := q.Query(`SELECT `+entryColumns+` FROM outbox WHERE `+where+` ORDER BY id DESC LIMIT $`+strconv.Itoa(len(args)), args...)
+	rows, err := q.Query(`SELECT `+entryColumns+` FROM outbox WHERE `+where+` ORDER BY id DESC LIMIT $`+strconv.Itoa(len(args))+` + 0`, args...)
 	list, err := store.Collect(rows, err, func(r *store.Rows) (Entry, error) { return scanEntry(r) })
 	if err != nil || len(list) <= size {
 		return list, "", err
@@ -123,22 +122,24 @@ func (o *Outbox) Get(q store.Queryer, id string) (Entry, error) {
 	return e, err
 }
 
-// A Backlog counts the undelivered messages of a channel.
+// A Backlog counts the messages of a channel that should have been delivered.
 type Backlog struct {
 	Channel Channel
 	Count   int64
-	Oldest  time.Time // when the one that waits longest was written
+	Oldest  time.Time // since when the first of them was to be delivered
 }
 
-// Backlog gives what is not yet delivered, by channel, for metrics. Its cost
-// grows with the number of such messages only.
+// Backlog gives what is not delivered although its time has come, by channel,
+// for metrics. Its cost grows with the number of undelivered messages only.
 func (o *Outbox) Backlog(q store.Queryer) ([]Backlog, error) {
-	rows, err := q.Query(`SELECT channel, COUNT(*), MIN(created_at) FROM outbox WHERE state IN ('waiting', 'sending') GROUP BY channel ORDER BY channel`)
+	// give_up lies GiveUpAfter past the time at which delivery was to begin.
+	rows, err := q.Query(`SELECT channel, COUNT(*), MIN(give_up) FROM outbox WHERE state IN ('waiting', 'sending') AND give_up <= $1 GROUP BY channel ORDER BY channel`,
+		store.Micros(o.clock.Now().Add(GiveUpAfter)))
 	return store.Collect(rows, err, func(r *store.Rows) (Backlog, error) {
 		var b Backlog
 		var oldest int64
 		err := r.Scan(&b.Channel, &b.Count, &oldest)
-		b.Oldest = store.Time(oldest)
+		b.Oldest = store.Time(oldest).Add(-GiveUpAfter)
 		return b, err
 	})
 }
@@ -159,28 +160,24 @@ func (o *Outbox) Stats() map[Channel]Stats {
 const sweepBatch = 500
 
 // sweep deletes messages that ended longer ago than Options.Keep. Ids begin
-// with the time, so the oldest rows are at the front and no index is needed.
+// with the time, so it walks from the oldest row to the first that is too
+// young, and needs no index of its own.
 func (o *Outbox) sweep(ctx context.Context, _ jobs.Job) error {
 	before := store.Micros(o.clock.Now().Add(-o.opts.Keep))
-	for {
-		var n int64
-		err := o.db.Update(ctx, func(tx *store.Tx) (err error) {
-			n, err = tx.Exec(`DELETE FROM outbox WHERE id IN (SELECT id FROM outbox ORDER BY id LIMIT $1)
-				AND state NOT IN ('waiting', 'sending') AND done_at < $2`, sweepBatch, before)
-			return err
-		})
-		if err != nil || n < sweepBatch/2 { // fewer than half: the rest is younger, or waits
+	for after := ""; ; {
+		var last string
+		var oldest int64
+		err := o.db.View(ctx).QueryRow(`SELECT COALESCE(MAX(id), ''), COALESCE(MIN(created_at), 0) FROM (SELECT id, created_at FROM outbox WHERE id > $1 ORDER BY id LIMIT $2 + 0) o`,
+			after, sweepBatch).Scan(&last, &oldest)
+		if err != nil || last == "" || oldest >= before {
 			return err
 		}
-	}
-}
-
-// describe names the recipient in logs and errors without the rest of a URL.
-func describe(to string) string {
-	if i := strings.Index(to, "://"); i >= 0 {
-		if j := strings.IndexAny(to[i+3:], "/?#"); j >= 0 {
-			return to[:i+3+j]
+		if err := o.db.Update(ctx, func(tx *store.Tx) error {
+			_, err := tx.Exec(`DELETE FROM outbox WHERE id > $1 AND id <= $2 AND state NOT IN ('waiting', 'sending') AND done_at < $3`, after, last, before)
+			return err
+		}); err != nil {
+			return err
 		}
+		after = last
 	}
-	return to
 }

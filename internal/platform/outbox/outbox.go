@@ -194,7 +194,7 @@ func purpose(id string) string { return "outbox:" + id }
 // Cancel withdraws the messages about an object that still wait, with their
 // secrets, and returns how many. One that is being sent is not stopped.
 func (o *Outbox) Cancel(tx *store.Tx, objectKind, objectID string) (int64, error) {
-	return tx.Exec(`UPDATE outbox SET state = 'cancelled', done_at = $1, secret = $2 WHERE object_kind = $3 AND object_id = $4 AND state IN ('waiting', 'sending') AND state = 'waiting'`,
+	return tx.Exec(`UPDATE outbox SET state = 'cancelled', done_at = $1, secret = $2 WHERE object_kind = $3 AND object_id = $4 AND state = 'waiting'`,
 		store.Micros(o.clock.Now()), []byte{}, objectKind, objectID)
 }
 

@@ -72,6 +72,16 @@ func (h *Hook) Deliver(ctx context.Context, e Envelope) error {
 	return exchange(h.client, req, nil, e.Confidential)
 }
 
+// describe names the recipient in logs and errors without the rest of a URL.
+func describe(to string) string {
+	if i := strings.Index(to, "://"); i >= 0 {
+		if j := strings.IndexAny(to[i+3:], "/?#"); j >= 0 {
+			return to[:i+3+j]
+		}
+	}
+	return to
+}
+
 func mac(key secret.Text, seconds int64, id, body string) []byte {
 	h := hmac.New(sha256.New, []byte(key.Reveal()))
 	fmt.Fprintf(h, "%d.%s.%s", seconds, id, body)

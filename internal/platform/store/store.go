@@ -25,6 +25,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,6 +55,8 @@ type DB struct {
 	write   *sql.DB // on PostgreSQL the same pool as read
 	writer  *writer // SQLite only
 	prepare statements
+
+	interposed atomic.Pointer[func(update func() error) error]
 }
 
 // Open opens "sqlite:PATH" or "postgres://…" and brings the schema up to date.

@@ -101,6 +101,9 @@ func (r *Rows) Next() bool { return r.rows.Next() }
 // Scan copies the row's columns.
 func (r *Rows) Scan(dest ...any) error { return wrap(r.rows.Scan(dest...)) }
 
+// Columns names the columns of the result.
+func (r *Rows) Columns() ([]string, error) { return r.rows.Columns() }
+
 // Err is the error that ended the iteration, if any.
 func (r *Rows) Err() error { return wrap(r.rows.Err()) }
 

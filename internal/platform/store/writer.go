@@ -24,6 +24,24 @@ func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if i := db.interposed.Load(); i != nil {
+		return (*i)(func() error { return db.update(ctx, fn) })
+	}
+	return db.update(ctx, fn)
+}
+
+// Interpose puts fn between every following Update and the database, or
+// removes it when nil. Tests use it to lose a commit (fn does not call update)
+// or the news of one (fn calls it and returns an error all the same).
+func (db *DB) Interpose(fn func(update func() error) error) {
+	if fn == nil {
+		db.interposed.Store(nil)
+		return
+	}
+	db.interposed.Store(&fn)
+}
+
+func (db *DB) update(ctx context.Context, fn func(tx *Tx) error) error {
 	if db.engine == Postgres {
 		return db.updatePostgres(ctx, fn)
 	}

@@ -70,7 +70,7 @@ func evaluateIn(ctx context.Context, t *chromedp.Target, world runtime.Execution
 }
 
 // Accessible fails the test for every violation of impact serious or critical,
-// and logs the others. It also fails when the page is wider than the window.
+// and logs the others; it needs scripts. It also fails when the page is wider than the window.
 func (p *Page) Accessible() {
 	p.t.Helper()
 	for _, v := range p.Violations() {

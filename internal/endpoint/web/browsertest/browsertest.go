@@ -11,6 +11,7 @@ package browsertest
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // ScreenshotDir is the environment variable that names a directory for
@@ -39,7 +41,7 @@ type Options struct {
 	Width, Height int
 	Dark          bool // the system prefers dark
 	Touch         bool // fingers instead of a mouse, and a phone's viewport
-	NoScript      bool // scripts are switched off; Eval and axe still work
+	NoScript      bool // scripts are switched off; Eval of plain expressions still works
 	Insecure      bool // accept any TLS certificate
 	Language      string
 }
@@ -194,8 +196,12 @@ func (p *Page) Follow(selector string) int {
 // Fill replaces the content of an input by typing.
 func (p *Page) Fill(selector, text string) {
 	p.t.Helper()
-	s := chromedp.CSS(selector)
-	p.run("fill "+selector, chromedp.WaitVisible(s), chromedp.SetValue(s, ""), chromedp.SendKeys(s, text))
+	p.Visible(selector)
+	Eval[bool](p, `(e => { e.focus(); e.select(); return true; })(document.querySelector(`+quote(selector)+`))`)
+	if text == "" {
+		text = kb.Backspace
+	}
+	p.Press(text)
 }
 
 // Press sends keys to whatever has the focus; special ones are named in
@@ -219,10 +225,19 @@ func (p *Page) Visible(selector string) {
 	p.run("see "+selector, chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
-// Gone waits until what the selector finds is not visible.
+// Gone waits until what the selector finds is not visible. It needs scripts.
 func (p *Page) Gone(selector string) {
 	p.t.Helper()
-	p.run("wait until "+selector+" is gone", chromedp.WaitNotVisible(chromedp.CSS(selector)))
+	p.Until(`!document.querySelector(` + quote(selector) + `)?.checkVisibility()`)
+}
+
+// quote makes a JavaScript string of s.
+func quote(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // strings always have a JSON form
+	}
+	return string(b)
 }
 
 // Until waits until a JavaScript expression is true. It needs scripts.

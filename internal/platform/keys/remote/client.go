@@ -16,6 +16,7 @@ import (
 // and a waiting call heals by itself.
 const (
 	defaultTimeout = 10 * time.Second
+	writePatience  = 10 * time.Second
 	maxInFlight    = 128
 	firstBackOff   = 5 * time.Millisecond
 	maxBackOff     = 250 * time.Millisecond
@@ -197,7 +198,6 @@ func (c *clientConn) exchange(ctx context.Context, op byte, payload []byte) (fra
 		return frame{}, err
 	}
 	if err := c.send(ctx, b); err != nil {
-		c.fail(err)
 		return frame{}, err
 	}
 	select {
@@ -215,14 +215,22 @@ func (c *clientConn) exchange(ctx context.Context, op byte, payload []byte) (fra
 	}
 }
 
+// send writes one frame. A caller whose time is up before its turn costs the
+// others nothing; a write that does not get through ends the connection, since
+// half a frame may be out.
 func (c *clientConn) send(ctx context.Context, b []byte) error {
 	c.write.Lock()
 	defer c.write.Unlock()
-	deadline, _ := ctx.Deadline() // call always sets one
-	if err := c.conn.SetWriteDeadline(deadline); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	_, err := c.conn.Write(b)
+	err := c.conn.SetWriteDeadline(time.Now().Add(writePatience))
+	if err == nil {
+		_, err = c.conn.Write(b)
+	}
+	if err != nil {
+		c.fail(err)
+	}
 	return err
 }
 

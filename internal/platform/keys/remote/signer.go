@@ -7,7 +7,6 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"io"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -21,7 +20,7 @@ func (c *Client) Signer(ctx context.Context, label string) (crypto.Signer, error
 	if err != nil {
 		return nil, err
 	}
-	public, err := x509.ParsePKIXPublicKey(b)
+	public, err := parsePublic(b)
 	if err != nil {
 		return nil, c.unavailable(err)
 	}

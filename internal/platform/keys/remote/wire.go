@@ -12,6 +12,9 @@ package remote
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/binary"
 	"errors"
@@ -213,12 +216,26 @@ func decodeKeys(payload []byte) ([]KeyInfo, error) {
 			return nil, errFrame
 		}
 		var err error
-		if k.Public, err = x509.ParsePKIXPublicKey(spki); err != nil {
-			return nil, errFrame
+		if k.Public, err = parsePublic(spki); err != nil {
+			return nil, err
 		}
 		list = append(list, k)
 	}
 	return list, nil
+}
+
+// parsePublic reads a SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7) of a
+// kind that can sign here.
+func parsePublic(spki []byte) (crypto.PublicKey, error) {
+	public, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, errFrame
+	}
+	switch public.(type) {
+	case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
+		return public, nil
+	}
+	return nil, errFrame
 }
 
 // encodeFault carries what a caller may see, never the cause: that is in the

@@ -21,6 +21,7 @@ CREATE TABLE jobs (
 CREATE UNIQUE INDEX jobs_unique ON jobs (kind, ukey) WHERE state = 'waiting';
 CREATE INDEX jobs_due ON jobs (kind, run_at, id) WHERE state IN ('waiting', 'running');
 CREATE INDEX jobs_done ON jobs (state, done_at, id) WHERE state IN ('done', 'failed');
+CREATE INDEX jobs_failed ON jobs (id) WHERE state = 'failed';
 CREATE INDEX jobs_kind ON jobs (kind, id);
 
 -- +goose Down

@@ -1,0 +1,4 @@
+package clientcert
+
+// ServiceOf is for the fuzz target.
+var ServiceOf = serviceOf
