@@ -40,20 +40,58 @@ func (s *server) me(r registrar) {
 		v.Grants = showGrants(grants)
 		return show(v, err)
 	})
-	mine := owned{
-		path: "/me", tag: "me", name: "My", whose: "one's own", needsToken: "Needs token.own.", needsCertificate: "Needs apicert.own.",
+	s.myTokens(r)
+	s.myCertificates(r)
+}
+
+// self makes the caller the owner of credentials.
+func (s *server) self(ctx context.Context) string { return scope(ctx).Principal().ID }
+
+func (s *server) myTokens(r registrar) {
+	op := tokenOperations{"/me/tokens", "me", "My", "Needs token.own."}
+	register(r, op.list(), func(ctx context.Context, in *Paging) (*list[token], error) {
+		return s.listTokens(ctx, s.self(ctx), in.page())
+	})
+	register(r, op.create(), func(ctx context.Context, in *struct{ Body newToken }) (*made[createdToken], error) {
+		return s.createToken(ctx, op.path, s.self(ctx), in.Body)
+	})
+	register(r, op.change(), func(ctx context.Context, in *struct {
+		Token string `path:"token" maxLength:"80" doc:"The token's id."`
+		Body  enabled
+	}) (*one[token], error) {
+		return s.enableToken(ctx, s.self(ctx), in.Token, in.Body.Enabled)
+	})
+	register(r, op.remove(), func(ctx context.Context, in *struct {
+		Token string `path:"token" maxLength:"80" doc:"The token's id."`
+	}) (*struct{}, error) {
+		return s.deleteToken(ctx, s.self(ctx), in.Token)
+	})
+}
+
+func (s *server) myCertificates(r registrar) {
+	op := certificateOperations{"/me/api-certificates", "me", "My", "Needs apicert.own."}
+	register(r, op.list(), func(ctx context.Context, _ *struct{}) (*list[apiCertificate], error) {
+		return s.listAPICertificates(ctx, s.self(ctx))
+	})
+	register(r, op.create(), func(ctx context.Context, in *struct{ Body newAPICertificate }) (*made[createdAPICertificate], error) {
+		return s.createAPICertificate(ctx, op.path, s.self(ctx), in.Body)
+	})
+	type item struct {
+		Certificate string `path:"certificate" maxLength:"80" doc:"The certificate's id."`
 	}
-	tokens(s, r, mine, func(ctx context.Context, _ *struct{}) string { return scope(ctx).Principal().ID })
-	apiCertificates(s, r, mine, func(ctx context.Context, _ *struct{}) string { return scope(ctx).Principal().ID })
-}
-
-// owned says whose credentials a set of operations is about. The same
-// operations exist for the caller and for service accounts.
-type owned struct {
-	path, tag, name, whose       string
-	needsToken, needsCertificate string
-}
-
-func (o owned) operation(id, method, path, summary, text string) operation {
-	return operation{id: id, method: method, path: o.path + path, tag: o.tag, summary: summary, text: text}
+	register(r, op.get(), func(ctx context.Context, in *item) (*one[apiCertificate], error) {
+		return s.getAPICertificate(ctx, s.self(ctx), in.Certificate)
+	})
+	register(r, op.download(), func(ctx context.Context, in *item) (*certificateFile, error) {
+		return s.downloadAPICertificate(ctx, s.self(ctx), in.Certificate)
+	})
+	register(r, op.change(), func(ctx context.Context, in *struct {
+		Certificate string `path:"certificate" maxLength:"80" doc:"The certificate's id."`
+		Body        enabled
+	}) (*one[apiCertificate], error) {
+		return s.enableAPICertificate(ctx, s.self(ctx), in.Certificate, in.Body.Enabled)
+	})
+	register(r, op.remove(), func(ctx context.Context, in *item) (*struct{}, error) {
+		return s.deleteAPICertificate(ctx, s.self(ctx), in.Certificate)
+	})
 }

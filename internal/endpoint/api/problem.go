@@ -124,21 +124,24 @@ func (m *madeOrder) Unwrap() error { return m.error }
 
 // answer is the middleware in which huma's own errors become ours: the text by
 // [translate], the status here.
-func answer(ctx huma.Context, next func(huma.Context)) { next(&exchange{Context: ctx}) }
+func answer(ctx huma.Context, next func(huma.Context)) { next(&exchange{ctx}) }
 
 // An exchange gives a request that is wrong in form the status of all other
 // invalid requests.
-type exchange struct{ huma.Context }
+type exchange struct{ humaContext }
+
+// humaContext is [huma.Context], whose own name is that of one of its methods.
+type humaContext = huma.Context
 
 // Unwrap lets humago find its own context.
-func (x *exchange) Unwrap() huma.Context { return x.Context }
+func (x *exchange) Unwrap() huma.Context { return x.humaContext }
 
 // SetStatus implements [huma.Context].
 func (x *exchange) SetStatus(status int) {
 	if status == http.StatusUnprocessableEntity {
 		status = http.StatusBadRequest
 	}
-	x.Context.SetStatus(status)
+	x.humaContext.SetStatus(status)
 }
 
 // translate makes our problems of huma's errors. What was sent is not repeated

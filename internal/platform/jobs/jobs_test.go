@@ -396,3 +396,24 @@ func TestTwoNodesShareTheWorkAndRunEachJobOnce(t *testing.T) {
 		}
 	})
 }
+
+// A worker must not take the waiting job between a caller's request for the
+// same work and its commit: it would not see what the caller wants worked on.
+func TestAJobAskedForAgainIsNotRunBeforeThatCommits(t *testing.T) {
+	db := storetest.Open(t, storetest.Postgres(t)) // SQLite has one writer: nothing is in between
+	q, r := jobs.New(db, clock.NewFake(start), quiet, jobs.Options{}), &recorder{}
+	q.Handle("k", r.handle, jobs.KindOptions{})
+	enqueue(t, db, q, "k", "a", "x", time.Time{})
+	if err := db.Update(t.Context(), func(tx *store.Tx) error {
+		if err := q.Enqueue(tx, "k", "a", "x", time.Time{}); err != nil {
+			return err
+		}
+		drain(t, q)
+		r.want(t)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	drain(t, q)
+	r.want(t, "x")
+}

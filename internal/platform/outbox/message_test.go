@@ -274,3 +274,31 @@ func TestDevelopmentKeepsTheLatestMessages(t *testing.T) {
 		}
 	})
 }
+
+func TestTheSweepGetsPastMessagesThatStillWait(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w, _ := dev(t, db)
+		if err := db.Update(t.Context(), func(tx *store.Tx) error {
+			for range 600 { // more than one bite
+				m := letter("later@example.org")
+				m.NotBefore = start.AddDate(5, 0, 0)
+				if _, err := w.o.Send(tx, m); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		id := w.send(letter("kari@example.org"))
+		w.drain()
+		w.clock.Advance(400*24*time.Hour + time.Hour)
+		w.drain()
+		if _, err := w.o.Get(db.View(t.Context()), id); fault.Of(err).Code != "outbox.not_found" {
+			t.Fatalf("an old message was kept: %v", err)
+		}
+		if b, _, err := w.o.List(db.View(t.Context()), outbox.Filter{State: outbox.Waiting}, store.Page{Limit: 500}); err != nil || len(b) != 500 {
+			t.Fatalf("%d messages wait, %v", len(b), err)
+		}
+	})
+}

@@ -34,7 +34,7 @@ import (
 const Platform = "platform"
 
 // Password is that of every service.
-const Password = "correct-horse-battery-staple"
+const Password = "isfjell-42-Rovdyr-kq7"
 
 // A World is an installation. Its fields are the real parts.
 type World struct {

@@ -26,7 +26,11 @@ func TestEveryPageIsAccessibleAtEverySizeAndInBothThemes(t *testing.T) {
 		scheme := map[bool]string{true: "dark", false: "light"}[o.Dark]
 		t.Run(fmt.Sprintf("%d px, %s", o.Width, scheme), func(t *testing.T) {
 			p := browsertest.Start(t, o)
-			for _, path := range gallery.Paths() {
+			paths := gallery.Paths()
+			if o.Width == 820 { // between the layouts: what is wide there
+				paths = []string{"/", "/certificates", "/order", "/form?fault=1"}
+			}
+			for _, path := range paths {
 				p.Go(server.URL + path)
 				p.Accessible()
 				name := strings.NewReplacer("/", "", "?", "-", "=", "").Replace(path)
