@@ -174,8 +174,11 @@ func (d *Directory) SetServicePassword(ctx context.Context, s Scope, id string, 
 	if err := s.Require(ServiceWrite, v.Realm, v.Client); err != nil {
 		return err
 	}
-	if err := checkPassword(p, v.Name); err != nil {
-		return err
+	// Passwords for trying out may be short: the old contract's demo / Bond007 is.
+	if short := len(p.Reveal()) < minPreprodPassword; v.Realm == Production || short {
+		if err := checkPassword(p, v.Name); err != nil {
+			return err
+		}
 	}
 	// The slow hash is made before the transaction: on SQLite it would hold up
 	// every other writer.
@@ -191,3 +194,6 @@ func (d *Directory) SetServicePassword(ctx context.Context, s Scope, id string, 
 	})
 	return err
 }
+
+// minPreprodPassword is the least length of a web-service password in preprod.
+const minPreprodPassword = 6

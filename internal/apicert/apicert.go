@@ -123,6 +123,9 @@ func (d *Desk) check(q store.Queryer, s access.Scope, owner string, f *Fields) (
 			WithField("ends").WithNext("Choose an earlier date, or extend the account first.")
 	}
 	end, limited, err := access.LatestTokenEnd(q, owner)
+	if errors.Is(err, fault.Conflict) { // no token at all: nothing to outlive
+		limited, err = false, nil
+	}
 	if err != nil {
 		return o, err
 	}

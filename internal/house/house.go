@@ -20,6 +20,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/document"
 	"github.com/sealwright/sealwright/internal/handover"
+	"github.com/sealwright/sealwright/internal/idempotency"
 	"github.com/sealwright/sealwright/internal/order"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
@@ -69,7 +70,10 @@ type House struct {
 	APICerts  *apicert.Desk
 	Documents *document.Store
 
+	Idempotency *idempotency.Keys
+
 	version string
+	work    []func(context.Context) // what runs while the house serves
 	closers []io.Closer
 }
 
@@ -205,6 +209,7 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	})
 	h.APICerts = &apicert.Desk{DB: h.DB, Authority: h.Authority, Vault: h.Vault, Audit: h.Audit, Clock: h.Clock}
 	h.Documents = document.New(h.DB, h.Blobs, h.Audit, h.Clock, document.Settings{Life: c.SDS.Life.AddTo, MaxSize: c.SDS.MaxSize})
+	h.Idempotency = &idempotency.Keys{DB: h.DB, Clock: h.Clock}
 	h.schedule()
 	return nil
 }
@@ -253,6 +258,7 @@ func (h *House) schedule() {
 	every("order.unclaimed", 5*time.Minute, h.Orders.ExpireUnclaimed)
 	every("order.remind", time.Hour, h.Orders.Remind)
 	every("apicert.sweep", 10*time.Minute, h.APICerts.Sweep)
+	every("idempotency.sweep", time.Hour, h.Idempotency.Sweep)
 	every("document.expire", 10*time.Minute, h.Documents.Expire)
 }
 

@@ -100,6 +100,9 @@ func (h *House) background(ctx context.Context) {
 		}
 	})
 	wg.Go(func() { h.Access.Run(ctx) })
+	for _, work := range h.work {
+		wg.Go(func() { work(ctx) })
+	}
 	wg.Go(func() {
 		tick := time.NewTicker(sequenceEvery)
 		defer tick.Stop()

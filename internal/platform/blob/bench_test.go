@@ -14,6 +14,8 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
+// The SDS row: hashed, encrypted and synced, beside the same bytes written to
+// the same disk with one fsync.
 func BenchmarkPut(b *testing.B) {
 	for _, mb := range []int{1, 100} {
 		body := make([]byte, mb<<20)

@@ -210,10 +210,6 @@ func TestHTTPRangesAreServed(t *testing.T) {
 	}
 }
 
-// endOf cancels a request at its last byte.
-func (e endOf) Read([]byte) (int, error) { e.cancel(); return 0, io.EOF }
-
-// A disk that is full from some byte on, or that fails to sync.
 func TestADeletedBlobIsGoneAndDeletingAgainIsFine(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		id := put(t, s, noise(9*batchChunks*chunkSize)).ID
@@ -235,16 +231,6 @@ func TestADeletedBlobIsGoneAndDeletingAgainIsFine(t *testing.T) {
 	})
 }
 
-// A crash is an upload whose process is gone: neither commit nor abort ran.
-// Whoever pauses longer than the sweep's patience is told, and never told that
-// a document was saved when it was not.
-func (s *sweeping) Read([]byte) (int, error) {
-	if _, err := s.s.Sweep(s.t.Context(), time.Now().Add(10*365*24*time.Hour), nil); err != nil {
-		s.t.Error(err)
-	}
-	return 0, io.EOF
-}
-
 func TestManyAtOnce(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		var wg sync.WaitGroup
@@ -264,6 +250,3 @@ func TestManyAtOnce(t *testing.T) {
 		wg.Wait()
 	})
 }
-
-// The SDS row: hashed, encrypted and synced, beside the same bytes written to
-// the same disk with one fsync.

@@ -43,8 +43,12 @@ func TestAFailedUploadLeavesNothing(t *testing.T) {
 	})
 }
 
+// endOf cancels a request at its last byte.
 type endOf struct{ cancel func() }
 
+func (e endOf) Read([]byte) (int, error) { e.cancel(); return 0, io.EOF }
+
+// A disk that is full from some byte on, or that fails to sync.
 type smallDisk struct {
 	file
 	room    int
@@ -90,6 +94,7 @@ func TestAFullDiskIsSaidAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// A crash is an upload whose process is gone: neither commit nor abort ran.
 func crash(t testing.TB, s *Store) string {
 	t.Helper()
 	id := newID()
@@ -143,6 +148,8 @@ func TestSweepRemovesWhatCrashesLeftAndNothingElse(t *testing.T) {
 	})
 }
 
+// Whoever pauses longer than the sweep's patience is told, and never told that
+// a document was saved when it was not.
 func TestAnUploadThatWasSweptDoesNotCommit(t *testing.T) {
 	each(t, func(t *testing.T, s *Store) {
 		sweep := sweeping{t, s}
@@ -159,4 +166,11 @@ func TestAnUploadThatWasSweptDoesNotCommit(t *testing.T) {
 type sweeping struct {
 	t *testing.T
 	s *Store
+}
+
+func (s *sweeping) Read([]byte) (int, error) {
+	if _, err := s.s.Sweep(s.t.Context(), time.Now().Add(10*365*24*time.Hour), nil); err != nil {
+		s.t.Error(err)
+	}
+	return 0, io.EOF
 }

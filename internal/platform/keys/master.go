@@ -85,6 +85,15 @@ func MasterEnv(name string) (Master, error) {
 	return m, nil
 }
 
+// ParseMaster reads 64 hexadecimal digits, as a master key file holds them.
+func ParseMaster(key secret.Text) (Master, error) {
+	m, err := parseMaster([]byte(key.Reveal()))
+	if err != nil {
+		return Master{}, fault.Invalidf("keys.master_format", "The master key %s.", err)
+	}
+	return m, nil
+}
+
 // MinPassphrase is the least number of bytes of a passphrase.
 const MinPassphrase = 12
 

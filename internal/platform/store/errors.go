@@ -75,6 +75,8 @@ func wrapPostgres(err error, code string) error {
 	switch {
 	case code == "23505":
 		return errors.Join(ErrExists, err)
+	case code == "22021": // a NUL or malformed UTF-8, which no stored text holds
+		return fault.Invalidf("store.text", "The text holds a character that cannot be stored.").WithCause(err)
 	case code == "40001" || code == "40P01":
 		return errors.Join(errRace, err)
 	case code == "53100":
