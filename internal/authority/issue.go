@@ -246,3 +246,20 @@ func (a *Authorities) Reopen(ctx context.Context, authority string, serial []byt
 	i.held.Store(true)
 	return i, nil
 }
+
+// An OpenIntent is a certificate that was about to be signed.
+type OpenIntent struct {
+	Authority, OrderID string
+	Serial             []byte
+}
+
+// maxOpenIntents bounds one answer of OpenIntents; the sweep comes again.
+const maxOpenIntents = 100
+
+// OpenIntents lists intents of a kind that were held before a time and have
+// neither been recorded nor given up.
+func (a *Authorities) OpenIntents(ctx context.Context, kind string, before time.Time) ([]OpenIntent, error) {
+	rows, err := a.db.View(ctx).Query(`SELECT authority, order_id, serial FROM certificates WHERE status = 'intent' AND kind = $1 AND not_before < $2 ORDER BY not_before LIMIT $3 + 0`,
+		kind, store.Micros(before.Add(-backdate)), maxOpenIntents)
+	return store.Collect(rows, err, func(r *store.Rows) (i OpenIntent, err error) { return i, r.Scan(&i.Authority, &i.OrderID, &i.Serial) })
+}

@@ -1,6 +1,7 @@
 package authority
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -75,6 +76,17 @@ func (a *Authorities) Lookup(q store.Queryer, authority string, serial []byte) (
 		Scan(&r.Realm, &r.Client, &r.Service, &r.Kind, &r.OrderID, &r.CommonName, &r.Status, &r.DER, &from, &to, &at, &r.Reason)
 	r.NotBefore, r.NotAfter, r.RevokedAt = store.Time(from), store.Time(to), store.Time(at)
 	return r, err
+}
+
+// OrderOf finds the order behind a serial number, whichever authority issued
+// it; empty if there is none. There are few authorities, so each is asked.
+func (a *Authorities) OrderOf(ctx context.Context, serial []byte) (string, error) {
+	var id string
+	err := a.db.View(ctx).QueryRow(`SELECT c.order_id FROM authorities a JOIN certificates c ON c.authority = a.id AND c.serial = $1 WHERE c.order_id <> '' LIMIT 1`, serial).Scan(&id)
+	if errors.Is(err, store.ErrNotFound) {
+		err = nil
+	}
+	return id, err
 }
 
 // Revoke withdraws a certificate for good. It holds from the commit on: every

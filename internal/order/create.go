@@ -68,6 +68,9 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 	if err != nil {
 		return nil, err
 	}
+	if o.Mode == Direct && r.Within == nil {
+		return e.issueDirect(ctx, st)
+	}
 	if err := e.db.Update(ctx, func(tx *store.Tx) error {
 		if err := e.place(tx, o); err != nil {
 			return err
@@ -85,16 +88,12 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 // draft checks the request and fills in an order that is not stored yet.
 func (e *Engine) draft(ctx context.Context, s access.Scope, r Request) (*Order, access.Client, error) {
 	q := e.db.View(ctx)
-	service, err := access.FindServiceByName(q, s, r.Realm, r.Service)
+	service, client, err := access.FindServiceAndClient(q, s, r.Realm, r.Service)
 	if err != nil {
 		return nil, access.Client{}, err
 	}
 	if err := s.Require(access.CertificateOrder, service.Realm, service.Client); err != nil {
 		return nil, access.Client{}, err
-	}
-	client, err := access.FindClient(q, access.System("order"), service.Client)
-	if err != nil {
-		return nil, client, err
 	}
 	if service.Status != access.Active || client.Status != access.Active {
 		return nil, client, fault.Conflictf("order.service_closed", "The service %q is closed; no certificates are issued for it.", service.Name)

@@ -158,7 +158,7 @@ func (e *Engine) finish(ctx context.Context, s *step) error {
 		*s.Order = before // the function may run again
 		now := e.clock.Now()
 		s.State, s.lease, s.Problem, s.sealedKey = Issued, time.Time{}, "", nil
-		s.remindAt = e.firstReminder(s.NotAfter, now)
+		s.remindAt = e.nextReminder(s.NotAfter, now)
 		s.History = slices.Clone(before.History)
 		s.note("ISSUE", "SUCCESS", now, "", "")
 		if err := e.ca.Record(tx, cert); err != nil {

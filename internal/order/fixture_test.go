@@ -96,7 +96,9 @@ func newBench(t testing.TB, db *store.DB, o options) *bench {
 	t.Cleanup(pool.Close)
 	b.engine = order.New(db, b.ca, b.desk, vault, pool, out, b.audit, b.clock, order.Settings{
 		Approval: o.approval, Life: order.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{60, 30, 14, 7, 1}, Lease: 30 * time.Second,
-		Notify: func(context.Context, access.Realm, string) ([]string, error) { return []string{"operator@ra.example.com"}, nil },
+		Notify: func(context.Context, access.Realm, string) ([]string, error) {
+			return []string{"operator@ra.example.com"}, nil
+		},
 	})
 	b.found(o)
 	return b

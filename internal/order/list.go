@@ -70,7 +70,9 @@ func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Pag
 	w.equal("client", f.Client)
 	w.equal("service_name", f.Service)
 	w.equal("state", string(f.State))
-	w.search(f.Search)
+	if err := w.search(ctx, e, f.Search); err != nil {
+		return nil, "", err
+	}
 	if !f.ExpireBy.IsZero() {
 		w.add("state = 'ISSUED' AND not_after < $%d", store.Micros(f.ExpireBy))
 	}
@@ -79,12 +81,10 @@ func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Pag
 		return nil, "", err
 	}
 	if ok {
-		w.add("(created_at < $%d", key.Sort)
-		w.conds[len(w.conds)-1] += fmt.Sprintf(" OR (created_at = $%d AND id < $%d))", len(w.args), len(w.args)+1)
-		w.args = append(w.args, key.ID)
+		w.add("id < $%d", key.ID)
 	}
 	size := p.Size()
-	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM orders WHERE %s ORDER BY created_at DESC, id DESC LIMIT %d`, strings.Join(w.conds, " AND "), size+1), w.args...)
+	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM orders WHERE %s ORDER BY id DESC LIMIT %d`, strings.Join(w.conds, " AND "), size+1), w.args...)
 	list, err := store.Collect(rows, err, func(r *store.Rows) (*Order, error) { return scan(r) })
 	if err != nil || len(list) <= size {
 		return list, "", err
@@ -110,31 +110,35 @@ func (w *where) equal(column, value string) {
 	}
 }
 
-func (w *where) search(text string) {
+// search finds by order id, by serial number, or else by the beginning of the name.
+func (w *where) search(ctx context.Context, e *Engine, text string) error {
 	text = strings.TrimSpace(text)
 	if text == "" {
-		return
+		return nil
 	}
 	if strings.HasPrefix(text, "ord-") {
 		w.add("id = $%d", text)
-		return
+		return nil
 	}
-	if serial := serialOf(text); serial != "" {
-		w.add("serial = $%d", serial)
-		return
+	if serial := serialOf(text); serial != nil {
+		id, err := e.ca.OrderOf(ctx, serial)
+		w.add("id = $%d", id)
+		return err
 	}
 	from := searchKey(text)
 	w.add("search >= $%d", from)
 	w.add("search < $%d", append(from[:len(from):len(from)], 0xff))
+	return nil
 }
 
 // serialOf reads a serial number as people copy it: with colons or spaces, any
 // case, with or without 0x. Anything shorter than 16 digits is taken for a name.
-func serialOf(text string) string {
+func serialOf(text string) []byte {
 	t := strings.ToLower(strings.NewReplacer(":", "", " ", "").Replace(text))
 	t = strings.TrimPrefix(t, "0x")
-	if _, err := hex.DecodeString(t); err != nil || len(t) < 16 {
-		return ""
+	serial, err := hex.DecodeString(t)
+	if err != nil || len(t) < 16 {
+		return nil
 	}
-	return t
+	return serial
 }

@@ -165,11 +165,11 @@ func scan(r interface{ Scan(...any) error }) (*Order, error) {
 func insert(tx *store.Tx, o *Order) error {
 	spec, recipient, history := encode(o)
 	_, err := tx.Exec(`INSERT INTO orders (id, realm, client, service, service_name, slug, cn, search, state, mode, spec, recipient, sealed_key, spki, authority, serial,
-			not_before, not_after, predecessor, created_by, comment, history, version, lease, handover, claim_by, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $27)`,
+			not_before, not_after, predecessor, created_by, comment, history, version, lease, handover, claim_by, remind_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $28)`,
 		o.ID, string(o.Realm), o.Client, o.Service, o.ServiceName, o.ShortName, o.CommonName, searchKey(o.CommonName), string(o.State), string(o.Mode), spec, recipient, o.sealedKey, o.spki,
 		o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter), o.Predecessor, o.CreatedBy, o.Comment, history, o.version, store.Micros(o.lease),
-		o.Handover, store.Micros(o.claimBy), store.Micros(o.Created))
+		o.Handover, store.Micros(o.claimBy), store.Micros(o.remindAt), store.Micros(o.Created))
 	return err
 }
 

@@ -24,7 +24,8 @@ const sweepBatch = 100
 // Sweep takes up orders whose lease has run out: their node died, or they wait
 // for a key that could not be used. It is run by a schedule on every node.
 func (e *Engine) Sweep(ctx context.Context) error {
-	return e.each(ctx, `SELECT id FROM orders WHERE lease > 0 AND lease <= $1 ORDER BY lease LIMIT $2`, e.resume)
+	err := e.each(ctx, `SELECT id FROM orders WHERE lease > 0 AND lease <= $1 ORDER BY lease LIMIT $2 + 0`, e.resume)
+	return errors.Join(err, e.revokeOrphans(ctx))
 }
 
 // each runs fn over the orders that a query finds due, one after the other, and
@@ -129,7 +130,7 @@ func (e *Engine) restart(ctx context.Context, o *Order, serial []byte) error {
 // ExpireUnclaimed ends orders whose recipient did not come in time: the file is
 // erased and the certificate revoked.
 func (e *Engine) ExpireUnclaimed(ctx context.Context) error {
-	return e.each(ctx, `SELECT id FROM orders WHERE claim_by > 0 AND claim_by <= $1 ORDER BY claim_by LIMIT $2`, e.expire)
+	return e.each(ctx, `SELECT id FROM orders WHERE claim_by > 0 AND claim_by <= $1 ORDER BY claim_by LIMIT $2 + 0`, e.expire)
 }
 
 func (e *Engine) expire(ctx context.Context, o *Order) error {
@@ -156,7 +157,7 @@ func (e *Engine) expire(ctx context.Context, o *Order) error {
 // end) to the recipient and to the client's operators, unless a successor is
 // in use already.
 func (e *Engine) Remind(ctx context.Context) error {
-	return e.each(ctx, `SELECT id FROM orders WHERE remind_at > 0 AND remind_at <= $1 ORDER BY remind_at LIMIT $2`, e.remind)
+	return e.each(ctx, `SELECT id FROM orders WHERE remind_at > 0 AND remind_at <= $1 ORDER BY remind_at LIMIT $2 + 0`, e.remind)
 }
 
 func (e *Engine) remind(ctx context.Context, o *Order) error {
@@ -199,9 +200,7 @@ func (e *Engine) remind(ctx context.Context, o *Order) error {
 	})
 }
 
-// firstReminder is the earliest reminder that still lies ahead.
-func (e *Engine) firstReminder(end, now time.Time) time.Time { return e.nextReminder(end, now) }
-
+// nextReminder is the earliest reminder that still lies ahead.
 func (e *Engine) nextReminder(end, now time.Time) time.Time {
 	for _, days := range e.settings.Reminders {
 		if at := end.AddDate(0, 0, -days); at.After(now) {

@@ -141,7 +141,7 @@ func crashOnce(t *testing.T, db *store.DB, a act, n int, persisted bool) bool {
 		}
 		return false
 	}
-	b.clock.Advance(time.Minute) // past the lease
+	b.clock.Advance(10 * time.Minute) // past the lease
 	for range 2 {
 		if err := b.engine.Sweep(t.Context()); err != nil {
 			t.Fatal(err)

@@ -72,7 +72,7 @@ func (c certificateOperations) get() operation {
 
 func (c certificateOperations) create() operation {
 	o := c.op("create", "APICertificate", http.MethodPost, "", "Create an API client certificate",
-		" The password of its file is in this answer and nowhere else. The owner needs an enabled API token, whose end the certificate cannot outlive.")
+		" The password of its file is in this answer and nowhere else. The certificate cannot outlive the owner's API tokens, nor a service account.")
 	o.status, o.refusals = http.StatusCreated, []int{409}
 	return o
 }

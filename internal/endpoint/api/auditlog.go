@@ -81,7 +81,7 @@ func (s *server) log(r registrar) {
 	})
 	register(r, operation{
 		id: "getAuditProof", method: http.MethodGet, path: "/audit/{id}/proof", tag: tag, refusals: []int{409}, summary: "Get the proof that an entry stands in the log",
-		text: "Needs audit.read. The file can be checked by anybody who has the log's public key, with sealwright audit check.",
+		text: "Needs audit.read. Anybody who has the log's public key can check the file.",
 	}, func(ctx context.Context, in *ByID) (*proofFile, error) {
 		if _, err := s.auditEntry(ctx, in.ID); err != nil {
 			return nil, err

@@ -155,10 +155,10 @@ func (s *server) earlier(ctx context.Context, key idempotency.Key) (*order.Order
 	if err != nil || !ok {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	tick := time.NewTicker(lookEach)
-	defer tick.Stop()
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	look := time.NewTicker(lookEach)
+	defer look.Stop()
 	for {
 		o, err := s.Orders.Get(ctx, scope(ctx), id)
 		if err != nil {
@@ -167,11 +167,21 @@ func (s *server) earlier(ctx context.Context, key idempotency.Key) (*order.Order
 		if o.State != order.Issue {
 			return o, nil
 		}
+		if o.Problem != "" {
+			return o, delayed(o) // the engine has put it off
+		}
 		select {
-		case <-tick.C:
+		case <-look.C:
+		case <-end.C:
+			return o, delayed(o)
 		case <-ctx.Done():
-			return o, fault.Unavailablef(ctx.Err(), "order.delayed", "The order %s is stored and is being issued.", id).
-				WithNext("There is no need to order again; look at the order in a moment.")
+			return nil, ctx.Err()
 		}
 	}
+}
+
+// delayed is the engine's own answer for an order that will be issued later.
+func delayed(o *order.Order) error {
+	return fault.Unavailablef(errors.New(o.Problem), "order.delayed", "The order %s is stored and will be issued as soon as possible.", o.ID).
+		WithNext("There is no need to order again; look at the order in a moment.")
 }

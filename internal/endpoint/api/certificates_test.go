@@ -5,6 +5,8 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
+	"github.com/sealwright/sealwright/internal/platform/telemetry"
 )
 
 func each(t *testing.T, o options, fn func(t *testing.T, w *world)) {
@@ -36,7 +39,7 @@ func parsePEM(t *testing.T, text string) []*x509.Certificate {
 // after service and short name, valid at once, with the key of the request.
 func TestACertificateRequestBecomesACertificateInOneCall(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		request, key := csr(t, keys.P256)
+		request, key := csrFor(t, keys.P256)
 		a := w.north.system.post("/certificates", certificateFor(w.north, request)).want(201)
 		if a.header.Get("Location") != api.Prefix+"/orders/"+a.text("order") || a.text("state") != "ISSUED" {
 			t.Fatalf("%v %s", a.header, a.body)
@@ -64,7 +67,7 @@ func TestACertificateRequestBecomesACertificateInOneCall(t *testing.T) {
 
 func TestAPlainCaseOfEachRefusedCertificateRequest(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		good, _ := csr(t, keys.P256)
+		good, _ := csrFor(t, keys.P256)
 		block, _ := pem.Decode([]byte(good))
 		forged := bytes.Clone(block.Bytes)
 		forged[len(forged)-1] ^= 1
@@ -143,7 +146,7 @@ func TestARequestThatIsWrongInFormIsRefusedInOneShape(t *testing.T) {
 // and however close together it is sent.
 func TestEightIdenticalRequestsAtOnceMakeOneOrder(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
-		request, _ := csr(t, keys.P256)
+		request, _ := csrFor(t, keys.P256)
 		answers := make([]answer, 8)
 		var wg sync.WaitGroup
 		for i := range answers {
@@ -178,4 +181,18 @@ func TestARefusedRequestDoesNotUseUpItsKey(t *testing.T) {
 		w.north.system.do("POST", api.Prefix+"/orders", body, "Idempotency-Key", "k").fault(404, "access.not_found")
 		w.north.system.do("POST", api.Prefix+"/orders", orderFor(w.north), "Idempotency-Key", "k").want(201)
 	})
+}
+
+// Rule of the house 10: logs name the route, never the path; the copy of the
+// request that handlers get does not hide it.
+func TestTheAccessLogNamesTheRouteAndNotTheObject(t *testing.T) {
+	w := newWorld(t, storetest.Open(t, storetest.SQLite(t)), options{})
+	var log bytes.Buffer
+	logged := telemetry.Correlate(telemetry.AccessLog(slog.New(slog.NewTextHandler(&log, nil)), w.bare))
+	r := httptest.NewRequest("GET", api.Prefix+"/orders/ord-secret", nil)
+	r.Header = w.admin.header.Clone()
+	logged.ServeHTTP(httptest.NewRecorder(), r)
+	if text := log.String(); !strings.Contains(text, `route="GET /api/v1/orders/{id}"`) || strings.Contains(text, "ord-secret") {
+		t.Errorf("%s", text)
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -38,23 +39,30 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
 )
 
+func TestMain(m *testing.M) {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // callers that are refused are logged, and most here are
+	os.Exit(m.Run())
+}
+
 // A world is a whole installation behind a TLS server: two clients in
 // production with a service, an authorised person and callers each.
 type world struct {
-	tb      testing.TB
-	db      *store.DB
-	clock   *clock.Fake
-	audit   *audit.Log
-	ca      *authority.Authorities
-	access  *access.Directory
-	orders  *order.Engine
-	certs   *apicert.Desk
-	queue   *jobs.Queue
-	mail    *outbox.Dev
-	pool    *keys.Pool
-	handler http.Handler
-	server  *httptest.Server
-	spec    *spec // nil until it has been read
+	tb       testing.TB
+	db       *store.DB
+	clock    *clock.Fake
+	audit    *audit.Log
+	auditKey crypto.Signer
+	ca       *authority.Authorities
+	access   *access.Directory
+	orders   *order.Engine
+	certs    *apicert.Desk
+	queue    *jobs.Queue
+	mail     *outbox.Dev
+	pool     *keys.Pool
+	bare     http.Handler // the API itself
+	handler  http.Handler // within the layers that a server has
+	server   *httptest.Server
+	spec     *spec // nil until it has been read
 
 	root         access.Scope // the administrator's
 	rootID       string
@@ -88,7 +96,8 @@ func newWorld(tb testing.TB, db *store.DB, o options) *world {
 		more = append(more, keys.WithToken(o.signer))
 	}
 	vault := must(keys.Open(ctx, db, master, w.clock, more...))(tb)
-	w.audit = audit.New(db, w.clock, must(keys.Generate(keys.Ed25519))(tb), "test.example/audit")
+	w.auditKey = must(keys.Generate(keys.Ed25519))(tb)
+	w.audit = audit.New(db, w.clock, w.auditKey, "test.example/audit")
 	blobs := must(blob.NewFiles(tb.TempDir(), vault))(tb)
 	log := slog.New(slog.DiscardHandler)
 	w.queue = jobs.New(db, w.clock, log, jobs.Options{})
@@ -110,7 +119,7 @@ func newWorld(tb testing.TB, db *store.DB, o options) *world {
 	w.authorities(o)
 	verifier := clientcert.New(w.ca, db, w.audit, w.clock, nil)
 	want := clientcert.Want{Realm: apicert.Realm, Kind: apicert.Kind}
-	w.handler = telemetry.Correlate(telemetry.Recover(log, api.New(api.Deps{
+	w.bare = api.New(api.Deps{
 		DB: db, Access: w.access, Orders: w.orders, APICerts: w.certs, Authority: w.ca, Audit: w.audit, Outbox: out, Queue: w.queue,
 		Idempotency: &idempotency.Keys{DB: db, Clock: w.clock},
 		Callers: caller.New(caller.Options{
@@ -120,7 +129,8 @@ func newWorld(tb testing.TB, db *store.DB, o options) *world {
 				return id.Record, err
 			},
 		}),
-	})))
+	})
+	w.handler = telemetry.Correlate(telemetry.Recover(log, w.bare))
 	w.server = httptest.NewUnstartedServer(w.handler)
 	w.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	w.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
@@ -312,8 +322,8 @@ func (a answer) items() []map[string]any {
 	return v.Items
 }
 
-// csr makes a certificate request with a fresh key.
-func csr(tb testing.TB, alg keys.Algorithm) (string, crypto.Signer) {
+// csrFor makes a certificate request with a fresh key.
+func csrFor(tb testing.TB, alg keys.Algorithm) (string, crypto.Signer) {
 	tb.Helper()
 	key := must(keys.Generate(alg))(tb)
 	der := must(x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key))(tb)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"encoding/json"
 	"io"
 	"strings"
 	"sync"
@@ -16,6 +15,8 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
+	"github.com/sealwright/sealwright/internal/platform/store"
+	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
 // N12–N17, N29–N33: ordered for an authorised person, link and one-time password
@@ -74,7 +75,7 @@ func TestAnOrderTravelsFromPlacingToWithdrawal(t *testing.T) {
 func TestOrdersAreListedByPageAndFilter(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		c := w.north.system
-		request, _ := csr(t, keys.P256)
+		request, _ := csrFor(t, keys.P256)
 		var serial string
 		for _, name := range []string{"one", "two", "three", "four", "five"} {
 			body := certificateFor(w.north, request)
@@ -116,7 +117,7 @@ func TestOrdersAreListedByPageAndFilter(t *testing.T) {
 // A41: an order waits for somebody else's approval; two at once make one certificate.
 func TestTwoApprovalsAtOnceIssueOneCertificate(t *testing.T) {
 	each(t, options{approval: true}, func(t *testing.T, w *world) {
-		request, _ := csr(t, keys.P256)
+		request, _ := csrFor(t, keys.P256)
 		a := w.north.system.post("/certificates", certificateFor(w.north, request)).want(202)
 		if a.text("state") != "PENDING_AUTH" || a.text("certificate") != "" {
 			t.Fatalf("%s", a.body)
@@ -155,25 +156,56 @@ func TestTwoApprovalsAtOnceIssueOneCertificate(t *testing.T) {
 	})
 }
 
-// A switch is a signing token that can be turned off.
-type token struct {
-	key crypto.Signer
+// A signingToken is an HSM that can be switched off.
+type signingToken struct {
+	crypto.Signer
 	off atomic.Bool
 }
 
-func (k *token) PublicKey(context.Context, string) (crypto.PublicKey, error) {
-	return k.key.Public(), nil
-}
-
-func (k *token) Sign(_ context.Context, _ string, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+func (k *signingToken) Sign(r io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 	if k.off.Load() {
 		return nil, fault.Unavailablef(nil, "keys.signer", "The signer does not answer.")
 	}
-	return k.key.Sign(nil, digest, opts)
+	return k.Signer.Sign(r, digest, opts)
 }
+
+// opened makes a signingToken a [keys.Token].
+type opened struct{ *signingToken }
+
+func (o opened) Signer(context.Context, string) (crypto.Signer, error) { return o.signingToken, nil }
 
 // When the authority's key cannot be used the order exists all the same: the
 // problem names it, a repetition finds it, and nobody orders twice.
 func TestAnOrderThatIsDelayedIsNamedInTheProblem(t *testing.T) {
-	each(t, options{}, func(t *testing.T, w *world) { _ = w; _ = json.Valid; _ = io.Discard })
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		hsm := &signingToken{Signer: must(keys.Generate(keys.P256))(t)}
+		w := newWorld(t, db, options{signer: opened{hsm}})
+		request, _ := csrFor(t, keys.P256)
+		send := func() answer {
+			return w.north.system.do("POST", api.Prefix+"/certificates", certificateFor(w.north, request), "Idempotency-Key", "k")
+		}
+		hsm.off.Store(true)
+		first := send()
+		p := first.fault(503, "order.delayed")
+		id, _ := p["order"].(string)
+		if id == "" || first.header.Get("Retry-After") == "" {
+			t.Fatalf("%v %s", first.header, first.body)
+		}
+		if p := send().fault(503, "order.delayed"); p["order"] != id {
+			t.Errorf("the repetition names %v", p["order"])
+		}
+		if got := w.north.system.get("/orders/" + id).want(200).text("state"); got != "ISSUE" {
+			t.Errorf("the order is %s", got)
+		}
+		w.north.system.get("/orders/"+id+"/certificate").fault(409, "order.not_issued")
+		if a := w.south.system.get("/orders/" + id); a.fault(404, "access.not_found")["order"] != nil {
+			t.Errorf("a stranger learns that the order exists: %s", a.body)
+		}
+		hsm.off.Store(false)
+		w.clock.Advance(time.Minute)
+		check(t, w.orders.Sweep(t.Context()))
+		if a := send().want(201); a.text("order") != id || a.text("certificate") == "" {
+			t.Errorf("after the key is back: %s", a.body)
+		}
+	})
 }

@@ -134,6 +134,15 @@ var refusalTexts = map[int]string{
 	503: "Something below is down. The same request may succeed later; if order is set, the order exists and will be issued.",
 }
 
+// refusalHeaders are what comes with some of them.
+var refusalHeaders = map[int]map[string]*huma.Param{
+	401: {"WWW-Authenticate": {Description: "The scheme to use (RFC 6750).", Schema: &huma.Schema{Type: huma.TypeString}}},
+	429: {"Retry-After": retryAfter},
+	503: {"Retry-After": retryAfter},
+}
+
+var retryAfter = &huma.Param{Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger}}
+
 func (r registrar) responses(op operation, input reflect.Type) map[string]*huma.Response {
 	statuses := append([]int{401, 403, 429, 500, 503}, op.refusals...)
 	if input.NumField() > 0 {
@@ -149,7 +158,7 @@ func (r registrar) responses(op operation, input reflect.Type) map[string]*huma.
 	out := map[string]*huma.Response{}
 	for _, status := range statuses {
 		out[strconv.Itoa(status)] = &huma.Response{
-			Description: refusalTexts[status], Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}},
+			Description: refusalTexts[status], Content: map[string]*huma.MediaType{"application/problem+json": {Schema: schema}}, Headers: refusalHeaders[status],
 		}
 	}
 	if op.content != nil {

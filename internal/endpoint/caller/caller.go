@@ -4,10 +4,10 @@
 //
 // A caller shows an API token, in "Authorization: Bearer swt_…" or in
 // "x-api-key: swt_…", or an API client certificate in mutual TLS, which takes
-// the place of a token (D1) and has the permissions and scope of its owner
-// (D3). A caller may show both; they must then belong to the same owner. Acts
-// stand in the audit log under the owner's id and name, with the name of the
-// token or the nickname of the certificate.
+// the place of a token (D1) and has the permissions and scope of its owner. A
+// caller may show both; they must then belong to the same owner. Acts stand in
+// the audit log under the owner's id and name, with the name of the token or
+// the nickname of the certificate.
 //
 // Wrong credentials are limited per credential and per address, in memory of a
 // fixed size. Credentials themselves reach neither the log nor that memory.

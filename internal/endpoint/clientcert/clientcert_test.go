@@ -183,18 +183,22 @@ func TestAWithdrawalHoldsOnEveryNodeAtOnce(t *testing.T) {
 		w := certtest.New(t, storetest.Open(t, url))
 		second := w.Node(t, storetest.Open(t, url))
 		service := w.Service(t, access.Production, "demo")
-		cert, spare := w.Issue(t, service, certtest.Order{}), w.Issue(t, service, certtest.Order{})
+		spare := w.Issue(t, service, certtest.Order{})
 		v := verifier(second)
 		server := certtest.Serve(t, v, string(access.Production), gate(v, service))
-		client := server.Client(t, &cert)
-		for range 3 {
-			if status, body := get(t, client, server.URL); status != http.StatusOK {
-				t.Fatalf("before: %d %s", status, body)
+		for _, http2 := range []bool{false, true} {
+			cert := w.Issue(t, service, certtest.Order{})
+			client := server.Client(t, &cert)
+			client.Transport.(*http.Transport).ForceAttemptHTTP2 = http2
+			for range 3 {
+				if status, body := get(t, client, server.URL); status != http.StatusOK {
+					t.Fatalf("before: %d %s", status, body)
+				}
 			}
-		}
-		w.Revoke(t, certtest.Issuer(access.Production), cert)
-		if status, body := get(t, client, server.URL); status != http.StatusForbidden || !strings.Contains(body, "withdrawn") {
-			t.Errorf("after: %d %s", status, body)
+			w.Revoke(t, certtest.Issuer(access.Production), cert)
+			if status, body := get(t, client, server.URL); status != http.StatusForbidden || !strings.Contains(body, "withdrawn") {
+				t.Errorf("after: %d %s", status, body)
+			}
 		}
 		// The service's other certificate is untouched.
 		if status, body := get(t, server.Client(t, &spare), server.URL); status != http.StatusOK {

@@ -68,7 +68,9 @@ const namesLife = 10 * time.Second
 // TLSConfig returns a configuration for a listener that asks for client
 // certificates of a realm. It names the realm's authorities in the handshake,
 // by which TLS libraries choose among their certificates; new authorities are
-// named within seconds. base supplies the rest and is not changed.
+// named within seconds. base supplies the rest and is not changed; for HTTP/2 it
+// must list the protocols itself, since what an http.Server adds later does not
+// reach the connections.
 func (v *Verifier) TLSConfig(base *tls.Config, realm string) *tls.Config {
 	cfg := base.Clone()
 	// Not VerifyClientCertIfGiven: Go would end the handshake with an alert that

@@ -129,8 +129,8 @@ func (s *refusals) full(now time.Time) bool {
 	return len(s.seen) >= maxKeys
 }
 
-// Run calls [Verifier.Flush] once a minute until ctx ends, and then once more.
-// Each node runs it: the counts are in its memory.
+// Run calls [Verifier.Flush] once a minute until ctx ends, and then records what
+// is left. Each node runs it: the counts are in its memory.
 func (v *Verifier) Run(ctx context.Context) {
 	tick := time.NewTicker(auditEvery)
 	defer tick.Stop()
@@ -140,44 +140,48 @@ func (v *Verifier) Run(ctx context.Context) {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
-			v.report(last)
+			report(last, v.refusals.flush(last, true))
 			return
 		}
-		v.report(ctx)
+		report(ctx, v.Flush(ctx))
 	}
 }
 
-func (v *Verifier) report(ctx context.Context) {
-	if err := v.Flush(ctx); err != nil {
+func report(ctx context.Context, err error) {
+	if err != nil {
 		telemetry.Logger(ctx).WarnContext(ctx, "counts of refused client certificates were not recorded", "error", err)
 	}
 }
 
 // Flush records what was counted in minutes that are over, and forgets keys that
 // have been quiet.
-func (v *Verifier) Flush(ctx context.Context) error { return v.refusals.flush(ctx) }
+func (v *Verifier) Flush(ctx context.Context) error { return v.refusals.flush(ctx, false) }
 
-func (s *refusals) flush(ctx context.Context) error {
+// flush with all does not wait for the end of the minute.
+func (s *refusals) flush(ctx context.Context, all bool) error {
 	var failed error
-	for _, w := range s.over() {
+	for _, w := range s.take(all) {
 		failed = errors.Join(failed, s.log.Record(audit.WithOrigin(ctx, w.from), counted(w.entry, w.count)))
 	}
 	return failed
 }
 
-// over takes the windows that have ended and have something to tell.
-func (s *refusals) over() (out []*window) {
+// take removes the windows that have ended, or all, and returns those that have
+// something to tell.
+func (s *refusals) take(all bool) (out []*window) {
 	now := s.clock.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, w := range s.seen {
-		if now.Before(w.until) {
+		if now.Before(w.until) && (!all || w.count == 0) {
 			continue
 		}
-		if delete(s.seen, key); w.count > 0 {
-			out = append(out, w)
-			s.seen[key] = &window{until: now.Add(auditEvery)} // its entry is being written now
+		if w.count == 0 {
+			delete(s.seen, key)
+			continue
 		}
+		out = append(out, w)
+		s.seen[key] = &window{until: now.Add(auditEvery)} // its entry is being written now
 	}
 	return out
 }

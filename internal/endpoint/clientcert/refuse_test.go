@@ -1,6 +1,7 @@
 package clientcert_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -78,7 +79,12 @@ func TestRefusalsAreCountedAndRecordedOnceAMinute(t *testing.T) {
 		w.Clock.Advance(time.Minute)
 		flush()
 		expect("nothing more", "1", "199", "4")
-		if n := counter(t, registry, "withdrawn"); n != 204 {
+		ask(6)
+		stop, cancel := context.WithCancel(t.Context())
+		cancel()
+		v.Run(stop)
+		expect("the node stops in the middle of a minute", "1", "199", "4", "1", "5")
+		if n := counter(t, registry, "withdrawn"); n != 210 {
 			t.Errorf("the counter says %v", n)
 		}
 	})

@@ -79,6 +79,31 @@ func (u *upload) explain(err error) error {
 	return err
 }
 
+// What is done with a body that is not wanted.
+const (
+	drained = 16 << 20        // bytes that are read and thrown away at most
+	linger  = 2 * time.Second // for the rest of it
+)
+
+// dismiss deals with the body of a refused request. Clients that answer a
+// challenge, Apache's among them, send all of it before they look at the answer,
+// and take a connection that is cut for a failure. So a body of usual size is
+// read and thrown away, unless the caller waits for a 100 (Continue).
+func dismiss(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	if r.ContentLength <= drained && r.Header.Get("Expect") == "" {
+		_, err := io.CopyN(io.Discard, newUpload(w, r), drained)
+		if err == io.EOF {
+			return
+		}
+	}
+	// The server reads on for a little, to save the connection. A caller who
+	// keeps the body back must not keep the connection.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger)) // see pace
+}
+
 // A download is the content of an answer. [http.ServeContent] reads the next
 // part when the last has gone out, which is when its deadline is set.
 type download struct {

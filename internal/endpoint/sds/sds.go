@@ -27,7 +27,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/document"
@@ -197,16 +196,9 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	case fault.Internal, fault.Unavailable:
 		telemetry.Logger(ctx).ErrorContext(ctx, "session data storage failed", "error", err)
 	}
-	if r.ContentLength != 0 {
-		// The server reads the rest of a small body so that the connection can go
-		// on. A caller who keeps it back must not keep the connection.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger)) // see pace
-	}
+	dismiss(w, r)
 	fault.WriteText(w, err, telemetry.Correlation(ctx))
 }
-
-// linger is how long the rest of a refused body is waited for.
-const linger = 2 * time.Second
 
 // gone tells whether err means that the sender is not there any more.
 func gone(err error) bool {

@@ -319,7 +319,7 @@ func TestCurlUploadsAndDownloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	auth := []string{"--cacert", s.CAFile, "--cert", chain, "--key", key, "-u", "demo:" + certtest.Password}
-	for _, extra := range [][]string{{"--anyauth"}, {"-H", "Expect: 100-continue"}, {"-H", "Transfer-Encoding: chunked"}, {"--http1.0"}} {
+	for _, extra := range [][]string{{"--anyauth"}, {"-H", "Expect: 100-continue"}, {"-H", "Transfer-Encoding: chunked"}, {"--http1.0"}, {"--http1.1", "--anyauth", "-H", "Expect:"}, {"--http2", "--anyauth"}} {
 		args := append(append([]string{}, auth...), extra...)
 		id := curl(t, append(args, "-H", "Content-Type: application/pdf", "--data-binary", "@"+file, s.URL+"/doc/demo/sds")...)
 		if len(id) != 58 {

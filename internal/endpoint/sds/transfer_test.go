@@ -92,6 +92,28 @@ func TestWhoWaitsForAContinueIsJudgedFirst(t *testing.T) {
 	}
 }
 
+// Clients of the kind that sends everything and then looks: the answer reaches
+// them, and the connection goes on.
+func TestARefusalReachesThoseWhoSendFirst(t *testing.T) {
+	b := newBench(t, storetest.Open(t, storetest.SQLite(t)))
+	conn, in := dial(t, b.server[access.Preprod], nil)
+	body := strings.Repeat("x", 5<<20)
+	for _, k := range []struct {
+		user   string
+		status int
+	}{{"other", http.StatusForbidden}, {"demo", http.StatusCreated}} {
+		send(t, conn, head(k.user, fmt.Sprintf("Content-Length: %d\r\n", len(body)))+body)
+		resp, err := http.ReadResponse(in, nil)
+		if err != nil || resp.StatusCode != k.status {
+			t.Fatalf("%s: %v (%v)", k.user, resp, err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+}
+
 func TestAnUploadThatIsCutOffLeavesNothing(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db)

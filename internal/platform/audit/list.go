@@ -154,9 +154,9 @@ func (s *search) lead(q store.Queryer, f Filter) (column string, values []string
 // next in the index: there are some hundreds, whatever the number of entries.
 func actions(q store.Queryer, prefix string) ([]string, error) {
 	rows, err := q.Query(`WITH RECURSIVE a (x) AS (
-		SELECT MIN(action) FROM audit_entries
-		UNION ALL SELECT (SELECT MIN(action) FROM audit_entries WHERE action > a.x) FROM a WHERE a.x IS NOT NULL)
-		SELECT x FROM a WHERE x IS NOT NULL`)
+		SELECT MIN(action) FROM audit_entries WHERE leaf IS NOT NULL
+		UNION ALL SELECT (SELECT MIN(action) FROM audit_entries WHERE leaf IS NOT NULL AND action > a.x) FROM a WHERE a.x IS NOT NULL)
+		SELECT x FROM a WHERE x IS NOT NULL UNION SELECT action FROM audit_entries WHERE leaf IS NULL`)
 	all, err := store.Collect(rows, err, func(r *store.Rows) (x string, err error) { return x, r.Scan(&x) })
 	// The prefix is compared here: in SQL the database's language would decide.
 	return slices.DeleteFunc(all, func(x string) bool { return !strings.HasPrefix(x, prefix) }), err
@@ -199,24 +199,29 @@ func (s *search) filter(f Filter, lead string) {
 	}
 }
 
+// query merges lists that are each in order: one for each value of the leading
+// column among the sequenced entries, through its index, and one of the entries
+// that wait to be sequenced, which are few and in no index but that of waiting.
 func (s *search) query(lead string, values []string) string {
 	limit := s.arg(s.limit)
-	one := func(conditions []string) string {
-		q := `SELECT ` + columns + ` FROM audit_entries`
-		if len(conditions) > 0 {
-			q += ` WHERE ` + strings.Join(conditions, " AND ")
-		}
-		return q + ` ORDER BY at DESC, id DESC LIMIT ` + limit
+	one := func(conditions ...string) string {
+		return `SELECT ` + columns + ` FROM audit_entries WHERE ` + strings.Join(append(conditions, s.conditions...), " AND ") + ` ORDER BY at DESC, id DESC LIMIT ` + limit
 	}
+	var parts []string
+	waiting := []string{"leaf IS NULL"}
 	if lead == "" {
-		return one(s.conditions)
+		parts = append(parts, one("leaf IS NOT NULL"))
+	} else {
+		marks := make([]string, len(values))
+		for i, v := range values {
+			marks[i] = s.arg(v)
+			parts = append(parts, one("leaf IS NOT NULL", lead+" = "+marks[i]))
+		}
+		waiting = append(waiting, lead+" IN ("+strings.Join(marks, ", ")+")")
 	}
-	if len(values) == 1 {
-		return one(append([]string{lead + " = " + s.arg(values[0])}, s.conditions...))
-	}
-	parts := make([]string, len(values))
-	for i, v := range values {
-		parts[i] = fmt.Sprintf("SELECT * FROM (%s) AS part%d", one(append([]string{lead + " = " + s.arg(v)}, s.conditions...)), i)
+	parts = append(parts, one(waiting...))
+	for i, p := range parts {
+		parts[i] = fmt.Sprintf("SELECT * FROM (%s) AS part%d", p, i)
 	}
 	return `SELECT * FROM (` + strings.Join(parts, " UNION ALL ") + `) AS parts ORDER BY at DESC, id DESC LIMIT ` + limit
 }

@@ -34,6 +34,11 @@ func scatter(t *testing.T, db *store.DB) *audit.Log {
 		if i%2 == 1 {
 			c.Advance(time.Minute)
 		}
+		if i == 80 { // the rest waits to be sequenced
+			if _, err := l.Sequence(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	return l
 }
@@ -145,6 +150,9 @@ func TestEveryListHasItsIndex(t *testing.T) {
 			t.Errorf("%s: plan\n%s", name, spy.plan)
 		}
 		for _, line := range strings.Split(spy.plan, "\n") {
+			if strings.Contains(line, "audit_pending") {
+				continue // the entries that wait to be sequenced
+			}
 			if strings.Contains(line, "audit_entries USING") && !strings.Contains(line, c.index+" ") && !strings.HasSuffix(line, c.index) {
 				t.Errorf("%s: reads through another index: %s", name, line)
 			}

@@ -78,7 +78,7 @@ func (r *Raw) list(ctx context.Context, fn func(id string) error) error {
 // filling: what is in it then is of no use to anybody.
 const filling = "restoring"
 
-// Begin readies an empty directory for Write. One that is not empty gives
+// Begin readies an empty directory for Write; follow with End or Abort. One that is not empty gives
 // Conflict ("blob.not_empty"), unless an earlier filling of it was cut off: what
 // that left is deleted.
 func (r *Raw) Begin(ctx context.Context) error {
@@ -112,7 +112,7 @@ func (r *Raw) clear(ctx context.Context) error {
 }
 
 // Write stores a blob as it came from [Raw.Each]; its bytes are durable when
-// Write returns, its name with [Raw.Sync].
+// Write returns, its name with [Raw.End].
 func (r *Raw) Write(id string, src io.Reader) error {
 	if !ValidID(id) {
 		return unknown(id)
@@ -128,8 +128,9 @@ func (r *Raw) Write(id string, src io.Reader) error {
 	return failed(errors.Join(err, out.Sync(), out.Close()), "write")
 }
 
-// Sync makes the names of all written blobs durable.
-func (r *Raw) Sync() error {
+// End makes the names of all written blobs durable and declares the directory
+// complete: from then on nobody deletes what is in it.
+func (r *Raw) End() error {
 	for _, a := range letters {
 		for _, b := range letters {
 			if err := syncDir(filepath.Join(r.files.dir, string(a), string(b))); err != nil {
@@ -137,20 +138,19 @@ func (r *Raw) Sync() error {
 			}
 		}
 	}
-	return nil
+	return r.unmark()
 }
 
-// End takes the mark away once whatever refers to the blobs is durable too.
-func (r *Raw) End() error {
+func (r *Raw) unmark() error {
 	return failed(errors.Join(os.Remove(filepath.Join(r.files.dir, filling)), syncDir(r.files.dir)), "write")
 }
 
-// Abort deletes everything again.
+// Abort deletes everything again. It is not for after End.
 func (r *Raw) Abort(ctx context.Context) error {
 	if err := r.clear(ctx); err != nil {
 		return err
 	}
-	return r.End()
+	return r.unmark()
 }
 
 // ValidID tells whether a text can be the id of a blob.

@@ -5,6 +5,7 @@ package ident
 
 import (
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"sync"
 	"time"
@@ -50,9 +51,11 @@ func fillBase36(dst []byte) {
 }
 
 // Correlation returns 16 hex characters that tie a request's log lines, audit
-// entries and error message together.
+// entries and error message together: the time in seconds, which keeps inserts
+// into an index local, and 32 random bits.
 func Correlation() string {
 	var b [8]byte
-	rand.Read(b[:])
+	binary.BigEndian.PutUint32(b[:4], uint32(time.Now().Unix()))
+	rand.Read(b[4:])
 	return hex.EncodeToString(b[:])
 }

@@ -67,9 +67,11 @@ func schemaOf(ctx context.Context, q asker, engine Engine) (int64, error) {
 	return number(ctx, q, `SELECT COALESCE(MAX(version_id), 0) FROM `+gooseTable+` WHERE is_applied`)
 }
 
-func number(ctx context.Context, q asker, query string) (n int64, err error) {
+func number(ctx context.Context, q asker, query string) (int64, error) {
 	rows, err := q.QueryContext(ctx, query)
-	return n, Row{rows, err}.Scan(&n)
+	var n int64
+	err = Row{rows, err}.Scan(&n)
+	return n, err
 }
 
 // catalogue lists the tables, those that are referred to before those that refer to them.

@@ -265,11 +265,7 @@ func (d *dumpReader) row(t table, line []byte) error {
 func (d *dumpReader) next() ([]byte, error) {
 	d.record++
 	if !d.lines.Scan() {
-		err := d.lines.Err()
-		if err == nil || errors.Is(err, bufio.ErrTooLong) {
-			return nil, d.damaged(errors.Join(err, io.ErrUnexpectedEOF))
-		}
-		return nil, err
+		return nil, d.damaged(errors.Join(d.lines.Err(), io.ErrUnexpectedEOF))
 	}
 	line := bytes.TrimSpace(d.lines.Bytes())
 	if len(line) == 0 {
@@ -285,7 +281,11 @@ func (d *dumpReader) parseMark(line []byte) (m mark, err error) {
 	return m, nil
 }
 
+// damaged reports a record that is wrong, unless the input failed in it.
 func (d *dumpReader) damaged(cause error) error {
+	if err := d.lines.Err(); err != nil && !errors.Is(err, bufio.ErrTooLong) {
+		return err
+	}
 	return fault.Invalidf("dump.damaged", "Record %d of the dump is damaged.", d.record).WithCause(cause)
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -17,7 +18,7 @@ import (
 // the connection broke during the commit and the outcome must be looked up.
 //
 // fn may run more than once (PostgreSQL can ask for a transaction to be
-// repeated), so it must not change anything but the database and variables that
+// repeated, and on SQLite another caller's failure undoes the group), so it must not change anything but the database and variables that
 // it sets anew each time. It must not wait for anything else: on SQLite it
 // holds the only writer. A context that ends does not interrupt a running fn.
 func (db *DB) Update(ctx context.Context, fn func(tx *Tx) error) error {
@@ -88,6 +89,7 @@ type writer struct {
 	quit    chan struct{}
 	stopped chan struct{}
 	cache   map[string]*sql.Stmt
+	last    int // size of the latest group
 }
 
 func newWriter(conn *sql.Conn) *writer {
@@ -145,15 +147,13 @@ func (w *writer) loop() {
 }
 
 // commit runs the first unit and whatever else waits, and commits them together.
+// Nearly always every unit succeeds, so at first they share one transaction
+// without savepoints, which would have SQLite copy each page that a unit
+// touches. When one fails, all are undone and run again, each in a savepoint.
 func (w *writer) commit(group []*unit) []*unit {
-	background := context.Background()
-	_, err := w.exec(background, "BEGIN IMMEDIATE", nil)
-	if err == nil {
-		group = w.runAll(group)
-		// From here on, a crash leaves either the whole group or nothing of it.
-		if _, err = w.exec(background, "COMMIT", nil); err != nil {
-			_, _ = w.exec(background, "ROLLBACK", nil) // after a failed COMMIT there may be no transaction left
-		}
+	group, err := w.attempt(group)
+	if err == nil && failed(group) && len(group) > 1 {
+		err = w.repeat(group)
 	}
 	err = wrap(err)
 	for _, u := range group {
@@ -170,42 +170,101 @@ func (w *writer) commit(group []*unit) []*unit {
 	return group
 }
 
-func (w *writer) runAll(group []*unit) []*unit {
-	start := time.Now()
-	w.run(group[0])
-	for len(group) < groupSize && time.Since(start) < groupTime {
-		select {
-		case u := <-w.queue:
-			group = append(group, u)
-			w.run(u)
-			continue
-		default:
-		}
-		break
-	}
-	return group
+func failed(group []*unit) bool {
+	return slices.ContainsFunc(group, func(u *unit) bool { return u.err != nil })
 }
 
-// run gives a unit its own savepoint, so that its failure costs the others nothing.
-func (w *writer) run(u *unit) {
+// attempt runs units until one fails, nothing more waits or the group is full,
+// and commits if none failed.
+func (w *writer) attempt(group []*unit) ([]*unit, error) {
 	background := context.Background()
-	if _, u.err = w.exec(background, "SAVEPOINT u", nil); u.err != nil {
-		u.err = wrap(u.err)
-		return
+	if _, err := w.exec(background, "BEGIN IMMEDIATE", nil); err != nil {
+		return group, err
 	}
-	// A statement that is interrupted would take the whole group with it.
+	start := time.Now()
+	w.run(group[0])
+	for group[len(group)-1].err == nil && len(group) < groupSize && time.Since(start) < groupTime {
+		u := w.next(start)
+		if u == nil {
+			break
+		}
+		group = append(group, u)
+		w.run(u)
+	}
+	w.last = len(group)
+	if failed(group) {
+		w.rollback()
+		return group, nil
+	}
+	// From here on, a crash leaves either the whole group or nothing of it.
+	return group, w.end()
+}
+
+// patience is how long a group stays open for callers that are about to come:
+// about what writing its pages costs, which they then share.
+const patience = 400 * time.Microsecond
+
+// next gives the next waiting unit, or nil. After a group of several, others
+// are likely on their way, so it waits a moment; a lone caller never waits.
+func (w *writer) next(start time.Time) *unit {
+	select {
+	case u := <-w.queue:
+		return u
+	default:
+	}
+	left := patience - time.Since(start)
+	if w.last < 2 || left <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(left)
+	defer timer.Stop()
+	select {
+	case u := <-w.queue:
+		return u
+	case <-timer.C:
+		return nil
+	}
+}
+
+// repeat runs a group again so that the failure of one costs the others nothing.
+func (w *writer) repeat(group []*unit) error {
+	background := context.Background()
+	if _, err := w.exec(background, "BEGIN IMMEDIATE", nil); err != nil {
+		return err
+	}
+	for _, u := range group {
+		if _, err := w.exec(background, "SAVEPOINT u", nil); err != nil {
+			u.err = wrap(err)
+			continue
+		}
+		w.run(u)
+		if u.err != nil {
+			_, _ = w.exec(background, "ROLLBACK TO u", nil) // fails only with the transaction, which the COMMIT will tell
+		}
+		if _, err := w.exec(background, "RELEASE u", nil); err != nil && u.err == nil {
+			u.err = wrap(err)
+		}
+	}
+	return w.end()
+}
+
+func (w *writer) end() error {
+	_, err := w.exec(context.Background(), "COMMIT", nil)
+	if err != nil {
+		w.rollback()
+	}
+	return err
+}
+
+func (w *writer) rollback() {
+	_, _ = w.exec(context.Background(), "ROLLBACK", nil) // there may be no transaction left
+}
+
+// run calls a unit's function. A statement that is interrupted would take the
+// whole group with it, so the caller's context does not reach it.
+func (w *writer) run(u *unit) {
 	u.tx = Tx{ctx: context.WithoutCancel(u.ctx), engine: SQLite, run: w}
 	u.err = protect(u.fn, &u.tx)
-	end := "RELEASE u"
-	if u.err != nil {
-		end = "ROLLBACK TO u"
-	}
-	if _, err := w.exec(background, end, nil); err != nil && u.err == nil {
-		u.err = wrap(err)
-	}
-	if end != "RELEASE u" {
-		_, _ = w.exec(background, "RELEASE u", nil) // fails only with the transaction, which the COMMIT will tell
-	}
 }
 
 // protect turns a panic into an error: one caller's defect must not end the

@@ -34,7 +34,8 @@ func Serve(tb testing.TB, v *clientcert.Verifier, realm string, h http.Handler) 
 	tb.Helper()
 	cert := serverCertificate(tb)
 	ts := httptest.NewUnstartedServer(telemetry.Correlate(h))
-	ts.TLS = v.TLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}, realm)
+	ts.TLS = v.TLSConfig(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1", "http/1.0"}}, realm)
+	ts.EnableHTTP2 = true
 	ts.Config.ConnContext = v.ConnContext
 	ts.StartTLS()
 	tb.Cleanup(ts.Close)

@@ -36,6 +36,8 @@ CREATE TABLE certificates (
     PRIMARY KEY (authority, serial)
 );
 
+CREATE INDEX certificates_open ON certificates (not_before) WHERE status = 'intent';
+
 -- Revoked certificates as ready CRL entries, in the order a CRL lists them.
 CREATE TABLE revocations (
     authority  TEXT NOT NULL,

@@ -1,6 +1,7 @@
 -- +goose Up
 -- Certificate orders. The row is the truth of an order: state, lease and
--- history change together, by compare-and-set on the version.
+-- history change together, by compare-and-set on the version. Ids begin with
+-- the time, so that their order is that of the orders.
 CREATE TABLE orders (
     id           TEXT PRIMARY KEY,
     realm        TEXT NOT NULL,
@@ -35,10 +36,8 @@ CREATE TABLE orders (
     created_at   BIGINT NOT NULL,
     updated_at   BIGINT NOT NULL
 );
-CREATE INDEX orders_recent ON orders (created_at, id);
-CREATE INDEX orders_client ON orders (client, created_at, id);
+CREATE INDEX orders_client ON orders (client, id);
 CREATE INDEX orders_search ON orders (search, id);
-CREATE INDEX orders_serial ON orders (serial) WHERE serial <> '';
 CREATE INDEX orders_lease ON orders (lease) WHERE lease > 0;
 CREATE INDEX orders_claim ON orders (claim_by) WHERE claim_by > 0;
 CREATE INDEX orders_remind ON orders (remind_at) WHERE remind_at > 0;

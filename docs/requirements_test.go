@@ -1,0 +1,188 @@
+// Package docs_test keeps the documentation true: the tables of requirements,
+// the list of dependencies and the examples of the integrator guide.
+package docs_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// A requirement is a row of the tables in docs/requirements.
+type requirement struct {
+	number, where string
+	file          string
+}
+
+// A link is one in Markdown. Where its text names a test as `file::TestName`,
+// the test stands in the target.
+type link struct{ text, target string }
+
+var (
+	rowPattern    = regexp.MustCompile(`^\| ([ADN]\d+) \| [^|]+ \| ([^|]+) \|$`)
+	linkPattern   = regexp.MustCompile(`\[([^\]]*)\]\(([^)\s]+)\)`)
+	testInLink    = regexp.MustCompile("::([A-Za-z0-9_]+)`?$")
+	headingLine   = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
+	codeBlock     = regexp.MustCompile("(?ms)^```.*?^```")
+	notInAnAnchor = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
+)
+
+func links(text string) []link {
+	var out []link
+	for _, m := range linkPattern.FindAllStringSubmatch(text, -1) {
+		out = append(out, link{m[1], m[2]})
+	}
+	return out
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func requirements(t *testing.T) []requirement {
+	t.Helper()
+	files, err := filepath.Glob("requirements/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []requirement
+	for _, file := range files {
+		for line := range strings.Lines(read(t, file)) {
+			m := rowPattern.FindStringSubmatch(strings.TrimSuffix(line, "\n"))
+			if m == nil {
+				if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| number ") {
+					t.Errorf("%s: this row is not of the form | number | words | where |: %s", file, line)
+				}
+				continue
+			}
+			all = append(all, requirement{m[1], m[2], file})
+		}
+	}
+	return all
+}
+
+func TestEveryRequirementStandsInTheTablesOnce(t *testing.T) {
+	seen := map[string]int{}
+	for _, r := range requirements(t) {
+		seen[r.number]++
+	}
+	for letter, last := range map[string]int{"A": 225, "D": 18, "N": 168} {
+		for i := 1; i <= last; i++ {
+			number := fmt.Sprint(letter, i)
+			if seen[number] != 1 {
+				t.Errorf("%s stands in the tables %d times", number, seen[number])
+			}
+			delete(seen, number)
+		}
+	}
+	for number := range seen {
+		t.Errorf("%s is not a requirement", number)
+	}
+}
+
+// A test that is said to prove a requirement says so itself.
+func TestTestsCiteTheRequirementsThatTheyAreSaidToProve(t *testing.T) {
+	for _, r := range requirements(t) {
+		cite := regexp.MustCompile(`\b` + r.number + `\b`)
+		for _, l := range links(r.where) {
+			file, _, _ := strings.Cut(l.target, "#")
+			if !strings.HasSuffix(file, "_test.go") && !strings.HasSuffix(file, ".txtar") {
+				continue
+			}
+			if !cite.MatchString(read(t, filepath.Join(filepath.Dir(r.file), file))) {
+				t.Errorf("%s is said to be proved by %s, which does not cite it", r.number, l.target)
+			}
+		}
+	}
+}
+
+// What client certificates ask for is there: N1 to N37 and D1 to D18 may not
+// wait for a later release.
+func TestTheRequirementsOfClientCertificatesAreMet(t *testing.T) {
+	for _, r := range requirements(t) {
+		planned := strings.Contains(strings.ToLower(r.where), "planned")
+		linked := len(links(r.where)) > 0
+		switch {
+		case strings.HasSuffix(r.file, "client-certificates.md") && (planned || !linked):
+			t.Errorf("%s is not met: %s", r.number, r.where)
+		case !planned && !linked && len(r.where) < 20:
+			t.Errorf("%s has neither a place nor a reason: %q", r.number, r.where)
+		}
+	}
+}
+
+// documents are all pages of documentation.
+func documents(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", "requirements/*.md", "../*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, files...)
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d pages were found", len(all))
+	}
+	return all
+}
+
+func TestEveryLinkLeadsSomewhere(t *testing.T) {
+	for _, file := range documents(t) {
+		for _, l := range links(codeBlock.ReplaceAllString(read(t, file), "")) {
+			if strings.Contains(l.target, "://") || strings.HasPrefix(l.target, "mailto:") {
+				continue
+			}
+			if err := follow(file, l); err != nil {
+				t.Errorf("%s: [%s](%s): %v", file, l.text, l.target, err)
+			}
+		}
+	}
+}
+
+func follow(from string, l link) error {
+	path, anchor, anchored := strings.Cut(l.target, "#")
+	target := from
+	if path != "" {
+		target = filepath.Join(filepath.Dir(from), path)
+	}
+	info, err := os.Stat(target)
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		return nil
+	}
+	content, err := os.ReadFile(target)
+	if err != nil {
+		return err
+	}
+	if anchored && !hasHeading(string(content), anchor) {
+		return fmt.Errorf("there is no heading #%s", anchor)
+	}
+	if m := testInLink.FindStringSubmatch(l.text); m != nil && !strings.Contains(string(content), "\nfunc "+m[1]+"(") {
+		return fmt.Errorf("there is no function %s", m[1])
+	}
+	return nil
+}
+
+// hasHeading makes anchors of headings as code hosts do: lower case, without
+// punctuation, spaces as dashes.
+func hasHeading(markdown, anchor string) bool {
+	for _, m := range headingLine.FindAllStringSubmatch(codeBlock.ReplaceAllString(markdown, ""), -1) {
+		text := notInAnAnchor.ReplaceAllString(strings.ToLower(strings.TrimSpace(m[1])), "")
+		if strings.ReplaceAll(text, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}

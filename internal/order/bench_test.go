@@ -1,0 +1,103 @@
+package order_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/platform/store/storetest"
+	"github.com/sealwright/sealwright/pki/csr"
+)
+
+// requests are made ahead: the caller's keys are not what is measured.
+func requests(b *testing.B, n int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = newCSR(b)
+	}
+	return out
+}
+
+// parallel runs fn b.N times from n callers.
+func parallel(b *testing.B, n int, fn func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	before := cpuTime()
+	for range n {
+		wg.Go(func() {
+			for {
+				i := int(next.Add(1))
+				if i > b.N {
+					return
+				}
+				fn(i)
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "certs/s")
+	b.ReportMetric(float64((cpuTime()-before).Microseconds())/float64(b.N), "cpu-µs/cert")
+}
+
+// cpuTime is what this process has used, which a busy machine disturbs less
+// than it does the clock.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkRaw is the cryptography that no certificate from a request can do
+// without: parse it, verify its proof of possession, sign.
+func BenchmarkRaw(b *testing.B) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(b)
+	all := requests(b, 64)
+	parallel(b, runtime.GOMAXPROCS(0), func(i int) {
+		r, err := csr.Parse(all[i%len(all)])
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		digest := sha256.Sum256(r.TBS)
+		if _, err := ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+// BenchmarkIssue is row ca-sign in process: request in, durable certificate,
+// order and audit entries out.
+func BenchmarkIssue(b *testing.B) {
+	for _, engine := range []string{"sqlite", "postgres"} {
+		for _, callers := range []int{1, 8, 64} {
+			b.Run(fmt.Sprintf("%s/callers=%d", engine, callers), func(b *testing.B) {
+				url := storetest.SQLite(b)
+				if engine == "postgres" {
+					url = storetest.Postgres(b)
+				}
+				bench := newBench(b, storetest.Open(b, url), options{})
+				all := requests(b, 64)
+				parallel(b, callers, func(i int) {
+					r := bench.request()
+					r.Mode, r.CSR, r.Orderer = order.Direct, all[i%len(all)], ""
+					if _, err := bench.engine.Create(context.Background(), bench.scope, r); err != nil {
+						b.Error(err)
+					}
+				})
+			})
+		}
+	}
+}
