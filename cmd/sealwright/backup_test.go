@@ -93,7 +93,7 @@ func TestTheWayFromSQLiteToPostgreSQL(t *testing.T) {
 }
 
 func TestABackupForARecipientGoesThroughAPipeWithTheMasterKey(t *testing.T) {
-	// A key pair of age-keygen.
+	// A key pair for age, in the form that age-keygen prints.
 	const (
 		public  = "age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
 		private = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX"

@@ -10,6 +10,7 @@ import (
 	"iter"
 	"math/big"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/audit"
@@ -39,6 +40,18 @@ type CRL struct {
 	NextUpdate time.Time
 	blob       string
 	cutoff     int64
+}
+
+// InUse tells which of the blobs are published lists, for the sweep of what
+// crashes left behind.
+func (a *Authorities) InUse(ctx context.Context, ids []string) (map[string]bool, error) {
+	rows, err := a.db.View(ctx).Query(`SELECT blob FROM crls`) // a few for each authority
+	list, err := store.Collect(rows, err, func(r *store.Rows) (s string, err error) { return s, r.Scan(&s) })
+	used := make(map[string]bool, len(list))
+	for _, id := range list {
+		used[id] = slices.Contains(ids, id)
+	}
+	return used, err
 }
 
 // CurrentCRL is the latest list of an authority.

@@ -258,8 +258,32 @@ func (h *House) schedule() {
 	every("order.unclaimed", 5*time.Minute, h.Orders.ExpireUnclaimed)
 	every("order.remind", time.Hour, h.Orders.Remind)
 	every("apicert.sweep", 10*time.Minute, h.APICerts.Sweep)
+	every("blob.sweep", 24*time.Hour, h.SweepBlobs)
 	every("idempotency.sweep", time.Hour, h.Idempotency.Sweep)
 	every("document.expire", 10*time.Minute, h.Documents.Expire)
+}
+
+// orphanAge is how old a blob without an owner must be before it is swept: far
+// longer than the time between storing bytes and storing the row that names them.
+const orphanAge = 24 * time.Hour
+
+// SweepBlobs removes what crashes left behind: uploads that were cut off, and
+// blobs that nobody's row names.
+func (h *House) SweepBlobs(ctx context.Context) error {
+	_, err := h.Blobs.Sweep(ctx, h.Clock.Now().Add(-orphanAge), func(ctx context.Context, ids []string) (map[string]bool, error) {
+		used, err := h.Documents.InUse(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		lists, err := h.Authority.InUse(ctx, ids)
+		for id, yes := range lists {
+			if yes {
+				used[id] = true
+			}
+		}
+		return used, err
+	})
+	return err
 }
 
 // Close releases everything; it may be called on a house that is half open.

@@ -102,7 +102,7 @@ func (e *Engine) draft(ctx context.Context, s access.Scope, r Request) (*Order, 
 	o := &Order{
 		ID: ident.New("ord"), Realm: service.Realm, Client: service.Client, Service: service.ID, ServiceName: service.Name,
 		Mode: r.Mode, Spec: r.Spec, Comment: strings.TrimSpace(r.Comment), Predecessor: r.predecessor,
-		CreatedBy: s.Principal().Name, Created: now, Updated: now, version: 1,
+		CreatedBy: s.Principal().Name, Creator: s.Principal().ID, Created: now, Updated: now, version: 1,
 	}
 	if len(o.Comment) > maxComment {
 		return nil, client, fault.Invalidf("order.comment", "The comment has %d characters; the limit is %d.", len(o.Comment), maxComment).WithField("comment")
@@ -303,7 +303,7 @@ func (e *Engine) pending(ctx context.Context, s access.Scope, id string) (*Order
 	if o.State != PendingAuth {
 		return nil, fault.Conflictf("order.not_pending", "The order %s does not wait for approval; it is %s.", o.CommonName, o.State)
 	}
-	if o.CreatedBy == s.Principal().Name {
+	if o.Creator == s.Principal().ID {
 		return nil, fault.Forbiddenf("order.four_eyes", "You placed this order yourself; somebody else must decide on it.")
 	}
 	return o, nil

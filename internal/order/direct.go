@@ -26,7 +26,7 @@ func (e *Engine) issueDirect(ctx context.Context, s *step) (*Order, error) {
 		return s.Order, e.postpone(ctx, s.Order, err)
 	}
 	now := e.clock.Now()
-	s.State, s.lease, s.Updated = Issued, time.Time{}, now
+	s.State, s.lease, s.Updated, s.der = Issued, time.Time{}, now, cert.DER
 	s.remindAt = e.nextReminder(s.NotAfter, now)
 	s.note("ISSUE", "SUCCESS", now, "", "")
 	if err := e.db.Update(ctx, func(tx *store.Tx) error {

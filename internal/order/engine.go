@@ -157,7 +157,7 @@ func (e *Engine) finish(ctx context.Context, s *step) error {
 	err = e.db.Update(ctx, func(tx *store.Tx) error {
 		*s.Order = before // the function may run again
 		now := e.clock.Now()
-		s.State, s.lease, s.Problem, s.sealedKey = Issued, time.Time{}, "", nil
+		s.State, s.lease, s.Problem, s.sealedKey, s.der = Issued, time.Time{}, "", nil, cert.DER
 		s.remindAt = e.nextReminder(s.NotAfter, now)
 		s.History = slices.Clone(before.History)
 		s.note("ISSUE", "SUCCESS", now, "", "")

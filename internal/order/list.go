@@ -51,11 +51,18 @@ func (e *Engine) Delivery(ctx context.Context, o *Order) (d handover.Delivery, o
 	return d, err == nil, err
 }
 
-// Certificate returns the issued certificate of an order, DER.
+// Certificate returns the issued certificate of an order. For an order that
+// this call's process has just issued, nothing is read.
 func (e *Engine) Certificate(ctx context.Context, o *Order) (authority.Record, error) {
 	serial, err := hex.DecodeString(o.Serial)
 	if err != nil {
 		return authority.Record{}, err
+	}
+	if o.der != nil {
+		return authority.Record{
+			Authority: o.Authority, Realm: string(o.Realm), Client: o.Client, Service: o.Service, Kind: kind, OrderID: o.ID, CommonName: o.CommonName,
+			Status: authority.CertValid, Serial: serial, DER: o.der, NotBefore: o.NotBefore, NotAfter: o.NotAfter,
+		}, nil
 	}
 	return e.ca.Lookup(e.db.View(ctx), o.Authority, serial)
 }

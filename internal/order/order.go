@@ -94,7 +94,8 @@ type Order struct {
 	Handover    string // id of the delivery, if there is one
 	Delivered   time.Time
 	Predecessor string
-	CreatedBy   string
+	CreatedBy   string // name of the principal
+	Creator     string // its id
 	ApprovedBy  string
 	Comment     string
 	Problem     string // why it failed or waits
@@ -102,6 +103,7 @@ type Order struct {
 	Created     time.Time
 	Updated     time.Time
 
+	der       []byte // of the certificate, when this process has just issued it
 	sealedKey []byte
 	spki      []byte
 	version   int64
@@ -140,14 +142,14 @@ func (o *Order) note(name, state string, at time.Time, by, detail string) {
 }
 
 const columns = `id, realm, client, service, service_name, slug, cn, state, mode, spec, recipient, sealed_key, spki, authority, serial, not_before, not_after,
-	handover, delivered_at, predecessor, created_by, approved_by, comment, problem, history, version, lease, claim_by, remind_at, created_at, updated_at`
+	handover, delivered_at, predecessor, created_by, creator, approved_by, comment, problem, history, version, lease, claim_by, remind_at, created_at, updated_at`
 
 func scan(r interface{ Scan(...any) error }) (*Order, error) {
 	var o Order
 	var spec, recipient, history string
 	var from, to, delivered, lease, claim, remind, created, updated int64
 	if err := r.Scan(&o.ID, &o.Realm, &o.Client, &o.Service, &o.ServiceName, &o.ShortName, &o.CommonName, &o.State, &o.Mode, &spec, &recipient, &o.sealedKey, &o.spki,
-		&o.Authority, &o.Serial, &from, &to, &o.Handover, &delivered, &o.Predecessor, &o.CreatedBy, &o.ApprovedBy, &o.Comment, &o.Problem,
+		&o.Authority, &o.Serial, &from, &to, &o.Handover, &delivered, &o.Predecessor, &o.CreatedBy, &o.Creator, &o.ApprovedBy, &o.Comment, &o.Problem,
 		&history, &o.version, &lease, &claim, &remind, &created, &updated); err != nil {
 		return nil, err
 	}
@@ -165,10 +167,10 @@ func scan(r interface{ Scan(...any) error }) (*Order, error) {
 func insert(tx *store.Tx, o *Order) error {
 	spec, recipient, history := encode(o)
 	_, err := tx.Exec(`INSERT INTO orders (id, realm, client, service, service_name, slug, cn, search, state, mode, spec, recipient, sealed_key, spki, authority, serial,
-			not_before, not_after, predecessor, created_by, comment, history, version, lease, handover, claim_by, remind_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $28)`,
+			not_before, not_after, predecessor, created_by, creator, comment, history, version, lease, handover, claim_by, remind_at, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $29)`,
 		o.ID, string(o.Realm), o.Client, o.Service, o.ServiceName, o.ShortName, o.CommonName, searchKey(o.CommonName), string(o.State), string(o.Mode), spec, recipient, o.sealedKey, o.spki,
-		o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter), o.Predecessor, o.CreatedBy, o.Comment, history, o.version, store.Micros(o.lease),
+		o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter), o.Predecessor, o.CreatedBy, o.Creator, o.Comment, history, o.version, store.Micros(o.lease),
 		o.Handover, store.Micros(o.claimBy), store.Micros(o.remindAt), store.Micros(o.Created))
 	return err
 }

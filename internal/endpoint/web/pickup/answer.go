@@ -127,3 +127,6 @@ func (v *visit) command(d handover.Delivery) string {
 
 // quoted makes a text fit between single quotes of a POSIX shell.
 func quoted(s string) string { return strings.ReplaceAll(s, "'", `'\''`) }
+
+// inLanguage is the address of the page in another language.
+func (v *visit) inLanguage(tag string) string { return v.href("", "lang", tag) }

@@ -107,7 +107,7 @@ func (v *visit) send(file []byte, part span) error {
 		if err := out.Flush(); err != nil {
 			return errors.Join(errCut, err)
 		}
-		if ctx.Err() != nil && (end < size || !v.canSeeAcks()) {
+		if ctx.Err() != nil && (end < size || !v.mayHangUp()) {
 			return errCut
 		}
 		at = end
@@ -183,24 +183,17 @@ func (v *visit) stillThere() error {
 }
 
 // acknowledged waits until the other side has acknowledged all that was
-// written, where that can be seen. Where it cannot, the request must still be
-// alive: net/http ends its context when the connection or stream ends.
+// written, where that can be seen.
 func (v *visit) acknowledged() error {
-	if !v.canSeeAcks() {
-		if v.ctx().Err() != nil {
-			return errCut
-		}
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(v.ctx()), ackTime)
 	defer cancel()
-	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+	for pause := time.Millisecond; wireOf(v.ctx()) != nil; pause = min(2*pause, 50*time.Millisecond) {
 		pending, reset, err := wireOf(v.ctx()).pending()
-		switch {
-		case err != nil || reset:
+		if err != nil || reset {
 			return errCut
-		case pending == 0:
-			return nil
+		}
+		if pending == 0 {
+			break
 		}
 		select {
 		case <-ctx.Done():
@@ -208,12 +201,16 @@ func (v *visit) acknowledged() error {
 		case <-time.After(pause):
 		}
 	}
+	if v.ctx().Err() != nil && !v.mayHangUp() {
+		return errCut
+	}
+	return nil
 }
 
-// canSeeAcks tells whether acknowledgements are a better witness than the
-// request's context. In HTTP/1.1 they are: a client may hang up the moment it
-// has the last byte. In HTTP/2 a client that has everything does not reset the
-// stream, and one connection carries other streams.
-func (v *visit) canSeeAcks() bool {
+// mayHangUp tells whether a client that ends the connection may have everything
+// all the same: in HTTP/1.1 it may hang up the moment it has the last byte, and
+// where acknowledgements can be seen they are the better witness. In HTTP/2 a
+// client that has everything does not reset the stream.
+func (v *visit) mayHangUp() bool {
 	return v.r.ProtoMajor == 1 && wireOf(v.ctx()) != nil
 }

@@ -115,6 +115,10 @@ func New(d Deps) http.Handler {
 			}
 		})
 	}
+	for _, form := range []string{"code", "resend", "request"} {
+		// The address of a form stays in the browser's bar when it is shown again.
+		mux.HandleFunc("GET /pickup/{token}/"+form, func(w http.ResponseWriter, r *http.Request) { h.guest(w, r).redirect("") })
+	}
 	mux.HandleFunc("/pickup/", func(w http.ResponseWriter, r *http.Request) {
 		v := h.guest(w, r)
 		v.fail(fault.NotFoundf("handover.link", "This link leads nowhere: it may be mistyped or have been replaced by a newer one.").

@@ -25,6 +25,7 @@ CREATE TABLE orders (
     delivered_at BIGINT NOT NULL DEFAULT 0,
     predecessor  TEXT NOT NULL DEFAULT '',
     created_by   TEXT NOT NULL,
+    creator      TEXT NOT NULL,
     approved_by  TEXT NOT NULL DEFAULT '',
     comment      TEXT NOT NULL DEFAULT '',
     problem      TEXT NOT NULL DEFAULT '',
