@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -27,6 +28,7 @@ var (
 	testInLink    = regexp.MustCompile("::([A-Za-z0-9_]+)`?$")
 	headingLine   = regexp.MustCompile(`(?m)^#{1,6} (.+)$`)
 	codeBlock     = regexp.MustCompile("(?ms)^```.*?^```")
+	rangePattern  = regexp.MustCompile(`\b([ADN])(\d+)(?: to |–)([ADN])(\d+)\b`)
 	notInAnAnchor = regexp.MustCompile(`[^\p{L}\p{N}\- _]`)
 )
 
@@ -91,17 +93,36 @@ func TestEveryRequirementStandsInTheTablesOnce(t *testing.T) {
 // A test that is said to prove a requirement says so itself.
 func TestTestsCiteTheRequirementsThatTheyAreSaidToProve(t *testing.T) {
 	for _, r := range requirements(t) {
-		cite := regexp.MustCompile(`\b` + r.number + `\b`)
 		for _, l := range links(r.where) {
 			file, _, _ := strings.Cut(l.target, "#")
 			if !strings.HasSuffix(file, "_test.go") && !strings.HasSuffix(file, ".txtar") {
 				continue
 			}
-			if !cite.MatchString(read(t, filepath.Join(filepath.Dir(r.file), file))) {
+			if !cites(read(t, filepath.Join(filepath.Dir(r.file), file)), r.number) {
 				t.Errorf("%s is said to be proved by %s, which does not cite it", r.number, l.target)
 			}
 		}
 	}
+}
+
+// cites tells whether a test names a requirement, by itself or in a range such
+// as "N17 to N23".
+func cites(test, number string) bool {
+	if regexp.MustCompile(`\b` + number + `\b`).MatchString(test) {
+		return true
+	}
+	letter, n := number[:1], atoi(number[1:])
+	for _, m := range rangePattern.FindAllStringSubmatch(test, -1) {
+		if m[1] == letter && m[3] == letter && atoi(m[2]) <= n && n <= atoi(m[4]) {
+			return true
+		}
+	}
+	return false
+}
+
+func atoi(digits string) int {
+	n, _ := strconv.Atoi(digits) // the patterns match digits only
+	return n
 }
 
 // What client certificates ask for is there: N1 to N37 and D1 to D18 may not

@@ -39,6 +39,7 @@ type Config struct {
 	Webhook     Webhook
 	Handover    Handover
 	Certificate Certificate
+	Contact     Contact
 	SDS         SDS
 	Limits      Limits
 	Log         Log
@@ -186,6 +187,10 @@ type Certificate struct {
 	Approval  bool  // a second operator approves each order
 }
 
+// A Contact is whom people tell when a certificate is lost (N30). All fields
+// may be empty.
+type Contact struct{ Name, Phone, Email, URL string }
+
 // SDS bounds session data storage.
 type SDS struct {
 	Life    Life
@@ -194,7 +199,6 @@ type SDS struct {
 
 // Limits protect the servers.
 type Limits struct {
-	MaxBody         int64         // bytes of a request that is not a document
 	MaxHeaders      int64         // bytes of a request's headers
 	HeaderTimeout   time.Duration // to receive the headers
 	IdleTimeout     time.Duration // of a kept connection
@@ -202,7 +206,6 @@ type Limits struct {
 	SessionLife     time.Duration // of a login, used or not
 	SessionIdle     time.Duration // of a login without requests
 	LoginTries      int           // wrong passwords before the lock-out
-	LoginLockout    time.Duration
 }
 
 // Log says how much is logged and where.

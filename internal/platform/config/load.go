@@ -253,11 +253,11 @@ func (l *loader) readVariable(s setting, name, file string) {
 }
 
 // foreign tells variables that begin like ours but are not settings: the path
-// of the file, those of the tests, and those that Kubernetes sets in every pod
+// of the file, the passphrases of commands, those of the tests, and those that Kubernetes sets in every pod
 // beside a service named sealwright.
 func foreign(name string) bool {
 	rest := strings.TrimPrefix(name, Prefix)
-	return rest == "CONFIG" || rest == "PORT" ||
+	return rest == "CONFIG" || rest == "PORT" || rest == "BACKUP_PASSPHRASE" || rest == "ROOT_PASSPHRASE" || rest == "SCREENSHOTS" ||
 		strings.HasPrefix(rest, "TEST_") || strings.HasPrefix(rest, "PORT_") || strings.HasPrefix(rest, "SERVICE_")
 }
 

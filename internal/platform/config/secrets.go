@@ -41,6 +41,9 @@ func databaseURL(dst *secret.Text) value {
 			return nil
 		}
 		u, err := url.Parse(s)
+		if strings.Contains(s, "{{") {
+			return errors.New("is a template; number and text go into the body")
+		}
 		if err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") || strings.Trim(u.Path, "/") == "" {
 			return errors.New("is not the address of a database")
 		}
@@ -62,11 +65,10 @@ func databaseURL(dst *secret.Text) value {
 // gatewayURL is secret because its query may hold credentials.
 func gatewayURL(dst *secret.Text) value {
 	return secretValue(dst, `an https URL such as "https://sms.example.org/send" (http for loopback only)`, literal, func(s string) error {
-		if _, err := ParseTemplate(s); err != nil {
-			return errors.New("is not a template")
+		u, err := url.Parse(s)
+		if strings.Contains(s, "{{") {
+			return errors.New("is a template; number and text go into the body")
 		}
-		base, _, _ := strings.Cut(s, "{{")
-		u, err := url.Parse(base)
 		if err != nil || u.Host == "" {
 			return errors.New("is not a URL")
 		}

@@ -34,6 +34,7 @@ var sections = map[string]string{
 	"webhook":                    "Notifications to subscribers.",
 	"handover":                   "Delivery of key files to people.",
 	"certificate":                "Client certificates.",
+	"contact":                    "Whom to tell when a certificate is lost or misused.",
 	"sds":                        "Session data storage.",
 	"limits":                     "Protection of the servers.",
 	"log":                        "The log.",
@@ -66,9 +67,9 @@ func basis() *Config {
 		Handover:    Handover{LinkLife: Life{Days: 14}, OTPLife: 30 * time.Minute, OTPTries: 5, OTPResendLimit: 5},
 		Certificate: Certificate{Life: Life{Years: 2}, Reminders: []int{60, 30, 14, 7, 1}},
 		SDS:         SDS{Life: Life{Days: 30}, MaxSize: 2 << 30},
-		Limits: Limits{MaxBody: 4 << 20, MaxHeaders: 64 << 10, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Limits: Limits{MaxHeaders: 64 << 10, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 			ShutdownTimeout: 20 * time.Second, SessionLife: 12 * time.Hour, SessionIdle: 30 * time.Minute,
-			LoginTries: 5, LoginLockout: 15 * time.Minute},
+			LoginTries: 5},
 		Log:     Log{Level: slog.LevelInfo, Format: "json"},
 		Metrics: Metrics{Listen: "127.0.0.1:9464"},
 		Egress:  Egress{Timeout: 10 * time.Second, MaxResponse: 4 << 20},
@@ -147,8 +148,8 @@ func mailSettings(m *Mail) []setting {
 func smsSettings(s *SMS) []setting {
 	return []setting{
 		{"sms.kind", "\"http\", \"mail\", or \"none\", which sends nothing.", "", choice(&s.Kind, SMSNone, SMSHTTP, SMSMail)},
-		{"sms.http.url", "Address of the gateway; {{urlquery .To}} and {{urlquery .Text}} may stand in it.", `"https://sms.example.org/send"`, gatewayURL(&s.HTTP.URL)},
-		{"sms.http.method", "HTTP method.", "", choice(&s.HTTP.Method, http.MethodPost, http.MethodPut, http.MethodGet)},
+		{"sms.http.url", "Address of the gateway. Number and text go into the body, never here: addresses end up in logs on the way.", `"https://sms.example.org/send"`, gatewayURL(&s.HTTP.URL)},
+		{"sms.http.method", "HTTP method.", "", choice(&s.HTTP.Method, http.MethodPost, http.MethodPut)},
 		{"sms.http.headers", "Further headers; each value may be a secret.", `{ Authorization = { credential = "sms-authorization" } }`, headers(&s.HTTP.Headers)},
 		{"sms.http.content_type", "Content type of the body.", "", line(&s.HTTP.ContentType)},
 		{"sms.http.body", "Body; {{.To}} is the number, {{.Text}} the message, and json and urlquery encode them.", "", messageTemplate(&s.HTTP.Body)},
@@ -169,6 +170,10 @@ func ruleSettings(c *Config) []setting {
 		{"certificate.life", "Validity of a client certificate, in calendar units: 2y is the same day two years later.", "", life(&c.Certificate.Life, Life{Rest: time.Hour}, Life{Years: 10})},
 		{"certificate.reminders", "Days before the end at which recipient and operators are reminded.", "", numbers(&c.Certificate.Reminders, 1, 365)},
 		{"certificate.approval", "Whether a second operator approves each order.", "", flag(&c.Certificate.Approval)},
+		{"contact.name", "Who answers when a certificate is lost; shown to the people who receive one.", `"Certificate desk"`, line(&c.Contact.Name)},
+		{"contact.phone", "Its telephone number.", `"+47 00 00 00 00"`, line(&c.Contact.Phone)},
+		{"contact.email", "Its e-mail address.", `"certificates@example.org"`, mailAddress(&c.Contact.Email)},
+		{"contact.url", "Its web page.", `"https://example.org/certificates"`, line(&c.Contact.URL)},
 		{"sds.life", "How long a stored document is kept.", "", life(&c.SDS.Life, Life{Rest: time.Minute}, Life{Years: 10})},
 		{"sds.max_size", "Largest document.", "", size(&c.SDS.MaxSize, 1<<10, 1<<40)},
 	}
@@ -177,15 +182,13 @@ func ruleSettings(c *Config) []setting {
 func operationSettings(c *Config) []setting {
 	l, d := &c.Limits, 24*time.Hour
 	return []setting{
-		{"limits.max_body", "Largest request that is not a document.", "", size(&l.MaxBody, 64<<10, 1<<30)},
 		{"limits.max_headers", "Largest headers of a request.", "", size(&l.MaxHeaders, 8<<10, 1<<20)},
 		{"limits.header_timeout", "Time to receive the headers of a request.", "", duration(&l.HeaderTimeout, time.Second, 5*time.Minute)},
 		{"limits.idle_timeout", "How long an unused connection is kept.", "", duration(&l.IdleTimeout, time.Second, time.Hour)},
 		{"limits.shutdown_timeout", "Time for running requests when the server stops.", "", duration(&l.ShutdownTimeout, 0, time.Hour)},
 		{"limits.session_life", "How long a login lasts at most.", "", duration(&l.SessionLife, 5*time.Minute, 30*d)},
 		{"limits.session_idle", "How long a login lasts without requests.", "", duration(&l.SessionIdle, time.Minute, 30*d)},
-		{"limits.login_tries", "Wrong passwords before the login is locked.", "", number(&l.LoginTries, 1, 100)},
-		{"limits.login_lockout", "How long it stays locked.", "", duration(&l.LoginLockout, time.Second, 30*d)},
+		{"limits.login_tries", "Wrong passwords before a login has to wait, each time longer.", "", number(&l.LoginTries, 1, 100)},
 		{"log.level", "How much is logged.", "", logLevel(&c.Log.Level)},
 		{"log.format", "\"json\" for machines, \"text\" for people.", "", choice(&c.Log.Format, "json", "text")},
 		{"log.file", "By default standard error. Opened anew by SIGHUP.", `"/var/log/sealwright/sealwright.log"`, path(&c.Log.File, false)},

@@ -73,17 +73,14 @@ func Open(ctx context.Context, address string) (*DB, error) {
 
 // Connect opens a database without touching its schema.
 func Connect(ctx context.Context, address string) (*DB, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return nil, fmt.Errorf("database address: %w", redactURL(err))
+	// A path is taken as it is: as part of a URL it would end at a "#".
+	if path, ok := strings.CutPrefix(address, "sqlite:"); ok {
+		return connectSQLite(ctx, path)
 	}
-	switch u.Scheme {
-	case "sqlite":
-		return connectSQLite(ctx, u.Opaque+u.Path)
-	case "postgres", "postgresql":
+	if strings.HasPrefix(address, "postgres://") || strings.HasPrefix(address, "postgresql://") {
 		return connectPostgres(ctx, address)
 	}
-	return nil, fault.Invalidf("database.scheme", "The database address has the scheme %q; use sqlite:PATH or postgres://…", u.Scheme)
+	return nil, fault.Invalidf("database.scheme", "The database address is of no known kind.").WithNext("Use sqlite:PATH or postgres://…")
 }
 
 // redactURL drops the address, which may hold a password, from a parse error.
@@ -183,12 +180,11 @@ func (db *DB) migrator(ctx context.Context) (*goose.Provider, func(), error) {
 		if err != nil {
 			return nil, nil, wrap(err)
 		}
-		const lock = 0x5ea1 // any number that nobody else in this database uses
-		if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, lock); err != nil {
+		if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, migrationLock); err != nil {
 			return nil, nil, errors.Join(wrap(err), conn.Close())
 		}
 		unlock = func() {
-			_, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, lock) // closing the session frees it too
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, migrationLock) // closing the session frees it too
 			_ = conn.Close()
 		}
 	}

@@ -141,8 +141,8 @@ func (c *console) orderFields(v *visit, f orderForm, cl access.Client, services 
 			{Value: string(order.Bring), Label: v.say("Recipient brings a request"), Detail: v.say("The key stays with the recipient, who brings a PKCS #10 request to the link"), Icon: "key"},
 			{Value: string(order.Direct), Label: v.say("Paste a request now"), Detail: v.say("You have the PKCS #10 request; the certificate is issued at once"), Icon: "file"},
 		}}),
-		forModes("generate", c.keyFields(v, f)),
-		forModes("direct", ui.TextArea(ui.TextAreaProps{Name: "csr", Label: v.say("Certificate request"), Hint: v.say("PEM. Only the key is taken from it; the names come from this order."), Value: f.CSR, Mono: true, Rows: 8, Placeholder: "-----BEGIN CERTIFICATE REQUEST-----"})),
+		modeFields("generate", c.keyFields(v, f)),
+		modeFields("direct", ui.TextArea(ui.TextAreaProps{Name: "csr", Label: v.say("Certificate request"), Hint: v.say("PEM. Only the key is taken from it; the names come from this order."), Value: f.CSR, Mono: true, Rows: 8, Placeholder: "-----BEGIN CERTIFICATE REQUEST-----"})),
 		ui.TextArea(ui.TextAreaProps{Name: "comment", Label: v.say("Comment"), Hint: v.say("Seen by other operators"), Optional: true, Value: f.Comment, Rows: 2, MaxLength: 2000}),
 		buttons(
 			ui.Button(ui.ButtonProps{Label: v.say("Place the order"), Variant: ui.Primary}),
@@ -220,10 +220,6 @@ func (v *visit) orderAdvice() templ.Component {
 		})),
 	)
 }
-
-// forModes groups fields that belong to some ways of making the key. Without a
-// script all are shown.
-func forModes(modes string, fields ...templ.Component) templ.Component { return modeFields(modes, fields) }
 
 func (c *console) placeOrder(v *visit) error {
 	f := v.orderForm()

@@ -224,7 +224,8 @@ func (b *bench) browser(token string, h2 bool) *browser {
 	protocols.SetHTTP1(!h2)
 	protocols.SetHTTP2(h2)
 	jar := must(cookiejar.New(nil))(b.t)
-	transport := &http.Transport{TLSClientConfig: b.trust(), Protocols: protocols}
+	// The small window makes an HTTP/2 server wait for its reader.
+	transport := &http.Transport{TLSClientConfig: b.trust(), Protocols: protocols, HTTP2: &http.HTTP2Config{MaxReceiveBufferPerStream: 512}}
 	b.t.Cleanup(transport.CloseIdleConnections)
 	return &browser{t: b.t, base: b.server.URL, token: token, Client: http.Client{
 		Jar: jar, Transport: transport, Timeout: time.Minute,

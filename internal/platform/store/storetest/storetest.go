@@ -121,7 +121,7 @@ func Start(extra string) (*Server, error) {
 		return nil, err
 	}
 	data := filepath.Join(dir, "data")
-	if out, err := s.command("initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync", "--no-instructions").CombinedOutput(); err != nil {
+	if out, err := s.command("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", "--no-instructions").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	conf := "fsync=off\nmax_connections=200\nshared_buffers=64MB\n" + extra + "\n"
