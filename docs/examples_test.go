@@ -35,7 +35,9 @@ func runBlocks(page string) []block {
 // The examples of the integrator guide are run, one after the other in one
 // directory, against a live installation.
 //
-// N28: the guides for curl, OpenSSL and Java. N33: two certificates in parallel.
+// N5, N23: a certificate on request, used at once. N4, N28: no certificate in
+// preprod; curl, OpenSSL and Java as the guide says. N32, N33: a new certificate
+// by the way of the first, and both in parallel. N29: withdrawn and refused.
 // D1, D3, D18: the API with a certificate and its password instead of a key;
 // D4, D7, D14, D15, D16: generated once, password shown once, file given once.
 func TestTheIntegratorGuideWorks(t *testing.T) {

@@ -140,6 +140,56 @@ func TestTheRequirementsOfClientCertificatesAreMet(t *testing.T) {
 	}
 }
 
+// What the software cannot do by itself is said on a page: processes around it,
+// and advice to those who hold a certificate.
+func TestAdviceAndProcessesAreOnAPage(t *testing.T) {
+	for _, c := range []struct{ number, page, heading, words string }{
+		{"N11", "operator-guide.md", "How an order comes in", "writes to support"},
+		{"N14", "operator-guide.md", "Clients, services and authorised persons", "check it"},
+		{"N24", "integrator-guide.md", "Keep it safe", "Leave no copies"},
+		{"N25", "integrator-guide.md", "Keep it safe", "Download it on the server"},
+		{"N26", "integrator-guide.md", "Keep it safe", "Never send the file or its password by e-mail, chat"},
+		{"N27", "integrator-guide.md", "Keep it safe", "Delete the SMS"},
+		{"N28", "integrator-guide.md", "Install it", "### .NET"},
+		{"N30", "operator-guide.md", "Lost certificates", "Withdraw the certificate"},
+		{"N34", "integrator-guide.md", "Keep it safe", "your responsibility"},
+		{"N35", "integrator-guide.md", "Keep it safe", "Erase temporary copies"},
+		{"N36", "integrator-guide.md", "Keep it safe", "Protect a backup"},
+		{"N37", "integrator-guide.md", "About these pages", "We count no readers"},
+		{"D3", "integrator-guide.md", "Call the API with a certificate", `cert = "Certificate_pkcs12.p12"`},
+		{"D11", "integrator-guide.md", "Call the API with a certificate", "Note when it ends"},
+		{"D17", "integrator-guide.md", "Call the API with a certificate", "in this answer and nowhere else"},
+	} {
+		if !strings.Contains(section(read(t, c.page), c.heading), c.words) {
+			t.Errorf("%s: %s does not say %q under %q", c.number, c.page, c.words, c.heading)
+		}
+	}
+}
+
+// section is the text under a heading, up to the next of the same or a higher
+// level.
+func section(markdown, heading string) string {
+	var out strings.Builder
+	level, fenced := 0, false
+	for line := range strings.Lines(markdown) {
+		if strings.HasPrefix(line, "```") {
+			fenced = !fenced
+		}
+		marks := len(line) - len(strings.TrimLeft(line, "#"))
+		switch {
+		case fenced || marks == 0:
+		case strings.TrimSpace(line[marks:]) == heading:
+			level = marks
+		case marks <= level:
+			level = 0
+		}
+		if level > 0 {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
+
 // documents are all pages of documentation.
 func documents(t *testing.T) []string {
 	t.Helper()

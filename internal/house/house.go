@@ -43,7 +43,7 @@ type Options struct {
 	// Lease is how long an order's step may take before another node takes
 	// over; zero: 30 seconds.
 	Lease time.Duration
-	// Quick makes password hashing cheap. Tests only.
+	// Quick makes password hashing cheap and no RSA keys in advance. Tests only.
 	Quick bool
 }
 
@@ -192,7 +192,7 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	}
 	guard := clock.NewGuard(h.Clock, last)
 	h.Authority = authority.New(h.DB, h.Vault, h.Audit, h.Blobs, h.Clock, guard, authority.URLs{Base: h.Config.Server.PublicHTTPURL})
-	h.Pool = keys.NewPool()
+	h.Pool = newPool(o.Quick)
 	c := h.Config
 	policy := handover.DefaultPolicy
 	policy.LinkLife = c.Handover.LinkLife.AddTo(h.Clock.Now()).Sub(h.Clock.Now())
@@ -212,6 +212,14 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	h.Idempotency = &idempotency.Keys{DB: h.DB, Clock: h.Clock}
 	h.schedule()
 	return nil
+}
+
+// newPool keeps keys ready, unless the installation is to open fast.
+func newPool(quick bool) *keys.Pool {
+	if quick {
+		return keys.NewPool(keys.Stock{})
+	}
+	return keys.NewPool()
 }
 
 func (h *House) openBlobs() (err error) {

@@ -48,6 +48,7 @@ type bench struct {
 	server *httptest.Server
 	log    *journal
 	orders *unreliable
+	key    keys.Algorithm // of the orders that are placed
 }
 
 // A journal is a log that can be read while it is written.
@@ -156,7 +157,7 @@ func (b *bench) serve() {
 // order places an order and returns its link's token.
 func (b *bench) order(mode order.Mode) (*order.Order, string) {
 	b.t.Helper()
-	o := must(b.engine.Create(context.Background(), access.System("test"), order.Request{Realm: access.Production, Service: "foo", ShortName: "e-banking", Orderer: b.person.ID, Mode: mode}))(b.t)
+	o := must(b.engine.Create(context.Background(), access.System("test"), order.Request{Realm: access.Production, Service: "foo", ShortName: "e-banking", Orderer: b.person.ID, Mode: mode, Spec: order.Spec{Algorithm: b.key}}))(b.t)
 	return o, b.match(linkIn, b.messages(b.person.Email))
 }
 
