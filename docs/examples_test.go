@@ -3,6 +3,7 @@ package docs_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,7 +76,7 @@ func TestTheIntegratorGuideWorks(t *testing.T) {
 func open(t *testing.T) []string {
 	t.Helper()
 	dir := t.TempDir()
-	site, err := demo.Open(t.Context(), demo.Place{Dir: dir}, house.Options{Quick: true})
+	site, err := demo.Open(t.Context(), demo.Place{Dir: dir}, house.Options{Quick: true, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

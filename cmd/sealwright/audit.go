@@ -40,6 +40,16 @@ func withHouse(cmd *cobra.Command, path string, fn func(h *house.House, out io.W
 	return fn(h, cmd.OutOrStdout())
 }
 
+// withAudit is withHouse after entries that still wait have their place in the log.
+func withAudit(cmd *cobra.Command, path string, fn func(h *house.House, out io.Writer) error) error {
+	return withHouse(cmd, path, func(h *house.House, out io.Writer) error {
+		if _, err := h.Audit.Sequence(cmd.Context()); err != nil {
+			return err
+		}
+		return fn(h, out)
+	})
+}
+
 func auditVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Recompute the whole log and say whether anything was changed", Args: cobra.NoArgs,
@@ -48,7 +58,7 @@ func auditVerify() *cobra.Command {
 	path := configFlag(cmd)
 	older := cmd.Flags().StringArray("checkpoint", nil, "file with a checkpoint that was kept elsewhere; may be given again")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return withHouse(cmd, *path, func(h *house.House, out io.Writer) error {
+		return withAudit(cmd, *path, func(h *house.House, out io.Writer) error {
 			var opts audit.Options
 			for _, f := range *older {
 				b, err := os.ReadFile(f)
@@ -61,9 +71,9 @@ func auditVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintln(out, report)
+			printReport(out, report)
 			if !report.OK() {
-				return fmt.Errorf("the audit log does not hold")
+				return fmt.Errorf("the audit log does not hold: %d findings", report.Total)
 			}
 			return nil
 		})
@@ -71,11 +81,24 @@ func auditVerify() *cobra.Command {
 	return cmd
 }
 
+func printReport(out io.Writer, r audit.Report) {
+	fmt.Fprintf(out, "%d entries, root %v\n", r.Size, r.Root)
+	for _, f := range r.Findings {
+		fmt.Fprintf(out, "%-12s leaf %-10d %s  %s\n", f.Kind, f.Leaf, f.EntryID, f.Message)
+	}
+	if more := r.Total - len(r.Findings); more > 0 {
+		fmt.Fprintf(out, "… and %d more findings\n", more)
+	}
+	if r.OK() {
+		fmt.Fprintf(out, "Nothing was changed, deleted, inserted or re-ordered. Keep this checkpoint elsewhere:\n\n%s", r.Checkpoint)
+	}
+}
+
 func auditProve() *cobra.Command {
 	cmd := &cobra.Command{Use: "prove ENTRY", Short: "Print a proof that an entry stands in the log, for somebody else to check", Args: cobra.ExactArgs(1)}
 	path := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return withHouse(cmd, *path, func(h *house.House, out io.Writer) error {
+		return withAudit(cmd, *path, func(h *house.House, out io.Writer) error {
 			proof, err := h.Audit.Prove(cmd.Context(), args[0])
 			if err != nil {
 				return err
@@ -92,7 +115,7 @@ func auditCheckpoint() *cobra.Command {
 	cmd := &cobra.Command{Use: "checkpoint", Short: "Print the latest signed checkpoint, to be kept elsewhere", Args: cobra.NoArgs}
 	path := configFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return withHouse(cmd, *path, func(h *house.House, out io.Writer) error {
+		return withAudit(cmd, *path, func(h *house.House, out io.Writer) error {
 			text, err := h.Audit.Checkpoint(h.DB.View(cmd.Context()))
 			if err != nil {
 				return err

@@ -266,6 +266,7 @@ func (h *House) schedule() {
 	every("order.unclaimed", 5*time.Minute, h.Orders.ExpireUnclaimed)
 	every("order.remind", time.Hour, h.Orders.Remind)
 	every("apicert.sweep", 10*time.Minute, h.APICerts.Sweep)
+	every("tls.sweep", 10*time.Minute, h.SweepServerCertificates)
 	every("blob.sweep", 24*time.Hour, h.SweepBlobs)
 	every("idempotency.sweep", time.Hour, h.Idempotency.Sweep)
 	every("document.expire", 10*time.Minute, h.Documents.Expire)

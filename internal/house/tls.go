@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -24,6 +25,9 @@ const (
 	serverLife     = 90 * 24 * time.Hour
 	serverReplaced = 30 * 24 * time.Hour
 )
+
+// serverKind marks these certificates among the authority's.
+const serverKind = "tls"
 
 // A serverCertificate gives a listener its certificate: from files, which are
 // read again when they change hands, or from the installation's own authority.
@@ -110,7 +114,7 @@ func (h *House) issueServer(ctx context.Context, hosts []string) (*tls.Certifica
 	}
 	intent, err := h.Authority.Plan(ctx, issuer.ID, authority.Draft{
 		Subject: subject, SPKI: spki, SAN: san, KeyUsage: x509.KeyUsageDigitalSignature,
-		Validity: func(t time.Time) time.Time { return t.Add(serverLife) }, Kind: "tls", CommonName: hosts[0],
+		Validity: func(t time.Time) time.Time { return t.Add(serverLife) }, Kind: serverKind, CommonName: hosts[0],
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +130,22 @@ func (h *House) issueServer(ctx context.Context, hosts []string) (*tls.Certifica
 		return nil, err
 	}
 	return &tls.Certificate{Certificate: [][]byte{signed.DER, issuer.DER}, PrivateKey: key}, nil
+}
+
+// intentAge is how long ago a server certificate must have been begun to count
+// as given up: its node died between the intent and the record.
+const intentAge = 10 * time.Minute
+
+// SweepServerCertificates revokes server certificates whose issuing was cut
+// short by a crash: they may have been signed. Their keys died with their nodes.
+func (h *House) SweepServerCertificates(ctx context.Context) error {
+	intents, err := h.Authority.OpenIntents(ctx, serverKind, h.Clock.Now().Add(-intentAge))
+	for _, i := range intents {
+		err = errors.Join(err, h.DB.Update(ctx, func(tx *store.Tx) error {
+			return h.Authority.Revoke(tx, i.Authority, i.Serial, authority.CessationOfOperation)
+		}))
+	}
+	return err
 }
 
 // TrustAnchor is the root of the installation's own servers, PEM: what clients

@@ -81,7 +81,7 @@ func (s *Signer) issue(request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	san, err := tbs.SubjectAltName(tbs.SAN{DNS: r.DNSNames}, false)
+	san, err := tbs.SubjectAltName(tbs.SAN{DNS: r.DNS}, false)
 	if err != nil {
 		return nil, err
 	}

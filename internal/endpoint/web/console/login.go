@@ -264,7 +264,6 @@ func (c *console) showInvitation(v *visit, err error) error {
 	if ierr != nil {
 		return ierr
 	}
-	// The address holds the invitation's secret: the theme switch must not repeat it.
 	v.back = "/login"
 	return v.sheet(ui.BareProps{Title: v.say("Welcome, %s", inv.Operator.Name), Lead: v.say("Choose the password for %s. Next you set up a second factor.", inv.Operator.Email)},
 		form(ui.FormProps{Errors: ui.ErrorsOf(err)},

@@ -120,7 +120,7 @@ func TestFromInvitationToSecondFactor(t *testing.T) {
 	address := page.hidden(t, "url")
 	u, err := url.Parse(address)
 	must(t, err)
-	v.post("/factors/app/confirm", "url", address, "code", "000000").is(t, 401, "data:image/png;base64,") // the same picture again
+	v.post("/factors/app/confirm", "url", address, "code", "000000").is(t, 400, "data:image/png;base64,") // the same picture again
 	code, err := totp.GenerateCode(u.Query().Get("secret"), w.clock.Now())
 	must(t, err)
 	page = v.post("/factors/app/confirm", "url", address, "code", code)

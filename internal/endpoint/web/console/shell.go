@@ -34,9 +34,10 @@ func (v *visit) sheet(p ui.BareProps, body ...templ.Component) error {
 }
 
 // path is where the theme switch comes back to. A page that answers a form has
-// no address of its own to come back to.
+// no address of its own to come back to, and the address of an invitation is a
+// secret that stands nowhere else.
 func (v *visit) path() string {
-	if v.r.Method == http.MethodGet {
+	if v.r.Method == http.MethodGet && !strings.HasPrefix(v.r.URL.Path, "/invitation/") {
 		return v.r.URL.RequestURI()
 	}
 	return local(v.back)

@@ -141,7 +141,7 @@ func TestAOneTimePasswordIsRefusedInWordsThatHelp(t *testing.T) {
 		}
 		want(t, "spent", c.post("/code", url.Values{"code": {code}}), 410, "can no longer be used", "Ask for a new one")
 		r := c.post("/resend", nil)
-		want(t, "too soon", r, 429, "sent a moment ago", "Send me a new one")
+		want(t, "too soon", r, 429, "sent a moment ago", `role="alert"`, "Send me a new one")
 		if r.Header.Get("Retry-After") != "30" {
 			t.Errorf("Retry-After is %q.", r.Header.Get("Retry-After"))
 		}
@@ -153,7 +153,7 @@ func TestAOneTimePasswordIsRefusedInWordsThatHelp(t *testing.T) {
 		want(t, "flash", c.get("?sent=1"), 200, "is on its way by SMS", "Tries left: 5")
 		code = b.code()
 		b.clock.Advance(31 * time.Minute)
-		want(t, "late", c.post("/code", url.Values{"code": {code}}), 410, "older than 30 minutes", `role="alert"`)
+		want(t, "late", c.post("/code", url.Values{"code": {code}}), 410, "older than 30 minutes", `id="f-code-error"`)
 		want(t, "page then", c.get(""), 200, "no valid one-time password")
 		b.clock.Advance(time.Minute)
 		c.post("/resend", nil)

@@ -56,10 +56,10 @@ func (v *visit) facts(o *order.Order) []ui.Description {
 
 type codeView struct {
 	*visit
-	order  *order.Order
-	typed  string
-	errors ui.Errors
-	flash  []ui.Flash
+	order   *order.Order
+	typed   string
+	problem string // with what was typed
+	flash   []ui.Flash
 }
 
 // usable tells whether an entered one-time password has a chance.
@@ -68,7 +68,14 @@ func (c codeView) usable() bool {
 }
 
 func (v *visit) codePage(o *order.Order, typed string, failure error) templ.Component {
-	c := codeView{visit: v, order: o, typed: typed, errors: v.explain(failure)}
+	c := codeView{visit: v, order: o, typed: typed}
+	for _, e := range v.explain(failure) {
+		if e.Field == "code" {
+			c.problem = e.Message
+		} else {
+			c.flash = append(c.flash, ui.Flash{State: ui.Danger, Text: e.Message})
+		}
+	}
 	switch {
 	case failure != nil:
 	case v.r.URL.Query().Get("sent") != "":
@@ -82,7 +89,7 @@ func (v *visit) codePage(o *order.Order, typed string, failure error) templ.Comp
 }
 
 func (c codeView) props() ui.BareProps {
-	p := c.bare(c.words.TitleCode, fmt.Sprintf(c.words.ForF, c.delivery.Recipient.Name))
+	p := c.bare(c.words.TitleCode, c.delivery.Title+" · "+fmt.Sprintf(c.words.ForF, c.delivery.Recipient.Name))
 	p.Flash = c.flash
 	return p
 }

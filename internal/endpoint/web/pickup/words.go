@@ -22,7 +22,7 @@ type words struct {
 	ErrorTitle, Report, ReportF, Phone, Email, Page, Languages                 string
 
 	// The one-time password.
-	TitleCode, CodeLabel, CodeHintF, TriesF, ValidFor, Continue    string
+	TitleCode, CodeLabel, CodeHintF, TriesF, Continue              string
 	ResendTitle, Resend, ResendLeftF, ResendNone, Sent, Taken      string
 	NoCodeLeft                                                     string
 	TitleRequest, RequestLead, MakeTitle, MakeText                 string

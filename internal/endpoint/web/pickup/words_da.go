@@ -16,13 +16,13 @@ func danish() words {
 		ErrorTitle:      "Det lykkedes ikke", Report: "Meld det straks", ReportF: "Meld det straks til %s:", Phone: "Telefon", Email: "E-mail", Page: "Side", Languages: "Sprog",
 
 		TitleCode: "Hent dit klientcertifikat", CodeLabel: "Engangskode", CodeHintF: "Seks cifre, sendt som SMS til nummeret, der ender på %s.",
-		TriesF: "Forsøg tilbage: %d", ValidFor: "Gælder til", Continue: "Fortsæt",
+		TriesF: "Forsøg tilbage: %d", Continue: "Fortsæt",
 		ResendTitle: "Ingen SMS?", Resend: "Send mig en ny", ResendLeftF: "Det kan tage et minut. Den tidligere kode ophører, når en ny sendes; der kan sendes %d mere.",
 		ResendNone: "Der kan ikke sendes flere til dette link. Bed den, der bestilte certifikatet, om at sende et nyt link.",
 		Sent:       "En ny engangskode er på vej som SMS.", NoCodeLeft: "Der er ikke længere nogen gyldig engangskode. Bed om en ny.",
 		Taken: "Engangskoden er allerede brugt, i en anden browser eller tidligere i denne. Bed om en ny for at fortsætte her; så afsluttes hentningen i den anden browser.",
 
-		TitleRequest: "Aflever din certifikatanmodning", RequestLead: "Du laver selv nøglen, og den forlader aldrig jeres server.",
+		TitleRequest: "Aflever din certifikat\u00adanmodning", RequestLead: "Du laver selv nøglen, og den forlader aldrig jeres server.",
 		MakeTitle: "På serveren: lav en nøgle og en anmodning", MakeText: "Kun nøglen tæller; certifikatets navne kommer fra bestillingen.",
 		CSRLabel: "Certifikatanmodning", CSRHint: "Hele teksten i .csr-filen, fra BEGIN til END.", CSRFile: "Eller vælg filen", SendRequest: "Få certifikatet",
 		TitleIssuing: "Dit certifikat bliver udstedt", Issuing: "Anmodningen er gemt; den skal ikke sendes igen. Certifikatet kan hentes her, så snart det er underskrevet.", LookAgain: "Se igen",

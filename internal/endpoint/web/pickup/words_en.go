@@ -16,7 +16,7 @@ func english() words {
 		ErrorTitle:      "That did not work", Report: "Report it at once", ReportF: "Report it to %s at once:", Phone: "Telephone", Email: "E-mail", Page: "Page", Languages: "Languages",
 
 		TitleCode: "Fetch your client certificate", CodeLabel: "One-time password", CodeHintF: "Six digits, sent by SMS to the number that ends in %s.",
-		TriesF: "Tries left: %d", ValidFor: "Valid until", Continue: "Continue",
+		TriesF: "Tries left: %d", Continue: "Continue",
 		ResendTitle: "No SMS?", Resend: "Send me a new one", ResendLeftF: "It can take a minute. The earlier password ends when a new one is sent; %d more can be sent.",
 		ResendNone: "No more can be sent for this link. Ask the one who ordered the certificate to send a new link.",
 		Sent:       "A new one-time password is on its way by SMS.", NoCodeLeft: "There is no valid one-time password any more. Ask for a new one.",

@@ -16,13 +16,13 @@ func norwegian() words {
 		ErrorTitle:      "Det gikk ikke", Report: "Meld fra med en gang", ReportF: "Meld fra til %s med en gang:", Phone: "Telefon", Email: "E-post", Page: "Side", Languages: "Språk",
 
 		TitleCode: "Hent klientsertifikatet ditt", CodeLabel: "Engangspassord", CodeHintF: "Seks sifre, sendt på SMS til nummeret som slutter på %s.",
-		TriesF: "Forsøk igjen: %d", ValidFor: "Gyldig til", Continue: "Fortsett",
+		TriesF: "Forsøk igjen: %d", Continue: "Fortsett",
 		ResendTitle: "Ingen SMS?", Resend: "Send meg et nytt", ResendLeftF: "Det kan ta et minutt. Det forrige passordet slutter å virke når et nytt sendes; %d til kan sendes.",
 		ResendNone: "Det kan ikke sendes flere for denne lenken. Be den som bestilte sertifikatet, om å sende en ny lenke.",
 		Sent:       "Et nytt engangspassord er på vei på SMS.", NoCodeLeft: "Det finnes ikke lenger noe gyldig engangspassord. Be om et nytt.",
 		Taken: "Engangspassordet er allerede brukt, i en annen nettleser eller tidligere i denne. Be om et nytt for å fortsette her; da avsluttes nedlastingen i den andre nettleseren.",
 
-		TitleRequest: "Lever sertifikatforespørselen din", RequestLead: "Du lager nøkkelen selv, og den forlater aldri serveren deres.",
+		TitleRequest: "Lever sertifikat\u00adforespørselen din", RequestLead: "Du lager nøkkelen selv, og den forlater aldri serveren deres.",
 		MakeTitle: "På serveren: lag en nøkkel og en forespørsel", MakeText: "Bare nøkkelen teller; sertifikatets navn kommer fra bestillingen.",
 		CSRLabel: "Sertifikatforespørsel", CSRHint: "Hele teksten i .csr-filen, fra BEGIN til END.", CSRFile: "Eller velg filen", SendRequest: "Få sertifikatet",
 		TitleIssuing: "Sertifikatet ditt utstedes", Issuing: "Forespørselen er lagret; den trenger ikke sendes på nytt. Sertifikatet kan hentes her så snart det er signert.", LookAgain: "Se igjen",

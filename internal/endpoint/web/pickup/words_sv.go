@@ -16,13 +16,13 @@ func swedish() words {
 		ErrorTitle:      "Det gick inte", Report: "Anmäl det genast", ReportF: "Anmäl det genast till %s:", Phone: "Telefon", Email: "E-post", Page: "Sida", Languages: "Språk",
 
 		TitleCode: "Hämta ditt klientcertifikat", CodeLabel: "Engångslösenord", CodeHintF: "Sex siffror, skickade med SMS till numret som slutar på %s.",
-		TriesF: "Försök kvar: %d", ValidFor: "Giltigt till", Continue: "Fortsätt",
+		TriesF: "Försök kvar: %d", Continue: "Fortsätt",
 		ResendTitle: "Inget SMS?", Resend: "Skicka ett nytt", ResendLeftF: "Det kan ta en minut. Det tidigare lösenordet upphör när ett nytt skickas; %d till kan skickas.",
 		ResendNone: "Fler kan inte skickas för den här länken. Be den som beställde certifikatet att skicka en ny länk.",
 		Sent:       "Ett nytt engångslösenord är på väg med SMS.", NoCodeLeft: "Det finns inte längre något giltigt engångslösenord. Be om ett nytt.",
 		Taken: "Engångslösenordet är redan använt, i en annan webbläsare eller tidigare i den här. Be om ett nytt för att fortsätta här; då avslutas hämtningen i den andra webbläsaren.",
 
-		TitleRequest: "Lämna din certifikatbegäran", RequestLead: "Du skapar nyckeln själv, och den lämnar aldrig er server.",
+		TitleRequest: "Lämna din certifikat\u00adbegäran", RequestLead: "Du skapar nyckeln själv, och den lämnar aldrig er server.",
 		MakeTitle: "På servern: skapa en nyckel och en begäran", MakeText: "Bara nyckeln räknas; certifikatets namn kommer från beställningen.",
 		CSRLabel: "Certifikatbegäran", CSRHint: "Hela texten i .csr-filen, från BEGIN till END.", CSRFile: "Eller välj filen", SendRequest: "Få certifikatet",
 		TitleIssuing: "Ditt certifikat utfärdas", Issuing: "Begäran är sparad och behöver inte skickas igen. Certifikatet kan hämtas här så snart det är signerat.", LookAgain: "Titta igen",
