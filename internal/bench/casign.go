@@ -1,12 +1,10 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"net/http"
 	"sync/atomic"
@@ -234,11 +232,3 @@ func (s *session) stepSign(ca *peer.CA, n int, requests *pool, tokens []string) 
 type pid int
 
 func (p pid) usage() (usage, error) { return usageOf(int(p)) }
-
-// firstPEM is the first block of a PEM text.
-func firstPEM(text []byte) []byte {
-	if b, _ := pem.Decode(bytes.TrimSpace(text)); b != nil {
-		return b.Bytes
-	}
-	return nil
-}

@@ -195,11 +195,7 @@ const checkEach = 64
 // checkCertificate reads a certificate in PEM and holds it against the request:
 // its key, and on one in 64 the signature of its issuer.
 func checkCertificate(text []byte, r request, issuer *x509.Certificate, nth int) (*x509.Certificate, error) {
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return nil, fmt.Errorf("no certificate in the answer: %.100s", text)
-	}
-	c, err := x509.ParseCertificate(block.Bytes)
+	c, err := parsePEM(text)
 	if err != nil {
 		return nil, err
 	}
@@ -210,6 +206,15 @@ func checkCertificate(text []byte, r request, issuer *x509.Certificate, nth int)
 		return c, c.CheckSignatureFrom(issuer)
 	}
 	return c, nil
+}
+
+// parsePEM reads the first certificate of a text.
+func parsePEM(text []byte) (*x509.Certificate, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("no certificate in %.100q", text)
+	}
+	return x509.ParseCertificate(block.Bytes)
 }
 
 func poolOf(text []byte) (*x509.CertPool, error) {

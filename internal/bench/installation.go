@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/url"
@@ -46,11 +45,7 @@ func (i *installation) begin(ctx context.Context) (err error) {
 	if i.trust, err = poolOf([]byte(i.Trust)); err != nil {
 		return err
 	}
-	block, _ := pem.Decode([]byte(i.Issuer))
-	if block == nil {
-		return errors.New("the product named no issuer")
-	}
-	i.issuer, err = x509.ParseCertificate(block.Bytes)
+	i.issuer, err = parsePEM([]byte(i.Issuer))
 	return err
 }
 

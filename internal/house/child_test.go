@@ -30,10 +30,12 @@ type task struct {
 	Database string
 	Blobs    string // kind of blob store
 	Ports    [6]string
-	Ledger   string // file that acknowledged results are appended to
-	Gateway  string // address of the SMS gateway; empty: dev mode
-	Node     string // name that the gateway sees
-	Ticks    string // file that a schedule appends to
+	Ledger   string        // file that acknowledged results are appended to
+	Gateway  string        // address of the SMS gateway of nodes
+	Roots    string        // file with the roots that a child trusts; empty: the system's
+	Ahead    time.Duration // of the child's clock
+	Node     string        // name that the gateway sees
+	Ticks    string        // file that a schedule appends to
 	Facts    housetest.Facts
 }
 
@@ -88,6 +90,9 @@ func start(t *testing.T, k task) *child {
 	}
 	c := &child{cmd: exec.Command(exe), stderr: new(tail)}
 	c.cmd.Env = append(os.Environ(), taskVariable+"="+string(text))
+	if k.Roots != "" {
+		c.cmd.Env = append(c.cmd.Env, "SSL_CERT_FILE="+k.Roots)
+	}
 	c.cmd.Stderr = c.stderr
 	out, err := c.cmd.StdoutPipe()
 	if err != nil {
@@ -197,14 +202,4 @@ func readLedger(t *testing.T, path string) record {
 func (r record) has(verb, id string) bool {
 	_, ok := r[verb][id]
 	return ok
-}
-
-// within runs a loop until a time, and fails the test when one round is wrong.
-func within(d time.Duration, round func() bool) bool {
-	for end := time.Now().Add(d); time.Now().Before(end); {
-		if round() {
-			return true
-		}
-	}
-	return false
 }

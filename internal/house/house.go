@@ -195,7 +195,8 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	h.Pool = newPool(o.Quick)
 	c := h.Config
 	policy := handover.DefaultPolicy
-	policy.LinkLife = c.Handover.LinkLife.AddTo(h.Clock.Now()).Sub(h.Clock.Now())
+	now := h.Clock.Now()
+	policy.LinkLife = c.Handover.LinkLife.AddTo(now).Sub(now)
 	policy.CodeLife, policy.CodeTries, policy.CodeLimit = c.Handover.OTPLife, c.Handover.OTPTries, c.Handover.OTPResendLimit+1
 	h.Handover = handover.New(h.DB, h.Vault, h.Outbox, h.Audit, h.Clock, policy, func(_, token string) string { return c.Server.PublicURL + "/pickup/" + token })
 	lease := o.Lease

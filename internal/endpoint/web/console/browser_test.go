@@ -127,7 +127,7 @@ func TestOrderAndWithdrawByKeyboard(t *testing.T) {
 	p.Until(`document.querySelector("#f-algorithm").checkVisibility()`)
 	tabTo(p, "f-comment")
 	p.Press(kb.Tab, kb.Enter)
-	p.Until(`location.search === "?done=order.placed"`)
+	p.Visible(".sw-alert-ok")
 	p.Accessible()
 
 	p.Until(`(document.querySelector('[data-sw-dialog="withdraw"]').focus(), true)`)
@@ -141,7 +141,7 @@ func TestOrderAndWithdrawByKeyboard(t *testing.T) {
 		p.Press(kb.Tab)
 	}
 	p.Press(kb.Enter)
-	p.Until(`location.search === "?done=order.withdrawn"`)
+	p.Visible(".sw-alert-ok")
 	if o := w.ordersOf(w.foo); len(o) != 1 || o[0].State != order.Revoked || o[0].CommonName != "foo-ws-ssl-my-e-bank" {
 		t.Fatalf("orders %+v", o)
 	}

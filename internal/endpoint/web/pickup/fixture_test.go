@@ -27,6 +27,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
+	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/jobs"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
@@ -69,12 +70,29 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
-// unreliable is an order engine whose completion fails as often as asked.
+// unreliable is an order engine whose completion fails as often as asked, and
+// whose authority's key can be away.
 type unreliable struct {
 	*order.Engine
-	mu    sync.Mutex
-	fails int
-	err   error
+	mu      sync.Mutex
+	fails   int
+	err     error
+	keyAway bool
+}
+
+func (u *unreliable) Get(ctx context.Context, s access.Scope, id string) (*order.Order, error) {
+	o, err := u.Engine.Get(ctx, s, id)
+	if err == nil && u.keyAway {
+		o.State = order.Issue
+	}
+	return o, err
+}
+
+func (u *unreliable) SubmitCSR(ctx context.Context, token, session string, request []byte) (*order.Order, error) {
+	if u.keyAway {
+		return nil, fault.Unavailablef(nil, "order.delayed", "The order is stored.")
+	}
+	return u.Engine.SubmitCSR(ctx, token, session, request)
 }
 
 func (u *unreliable) CompletePickup(ctx context.Context, d handover.Delivery, session string) error {

@@ -297,6 +297,22 @@ func TestARecipientBringsARequestAndFetchesTheCertificate(t *testing.T) {
 	}
 }
 
+// An authority whose key cannot be used delays the certificate; the recipient
+// is told so and need not send the request again.
+func TestARequestIsKeptWhileTheAuthorityCannotSign(t *testing.T) {
+	b := newBench(t, storetest.Open(t, storetest.SQLite(t)), noon)
+	_, token := b.order(order.Bring)
+	c := b.browser(token, false)
+	c.enter(b.code())
+	b.orders.keyAway = true
+	if r := c.post("/request", url.Values{"csr": {request(t)}}); r.StatusCode != 303 {
+		t.Fatalf("The request was answered with %d:\n%s", r.StatusCode, r.body)
+	}
+	want(t, "page", c.get(""), 200, "is being issued", "no need to send it again", `data-pickup-state="issuing"`)
+	want(t, "status", c.get("/status"), 200, `"state":"issuing"`)
+	want(t, "done", c.get("/done"), 303)
+}
+
 // The one-time password that another browser asks for ends the first one's session.
 func TestTwoBrowsersCannotBothHaveIt(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
