@@ -71,7 +71,7 @@ func auditVerify() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			printReport(out, report)
+			printAudit(out, report)
 			if !report.OK() {
 				return fmt.Errorf("the audit log does not hold: %d findings", report.Total)
 			}
@@ -81,7 +81,7 @@ func auditVerify() *cobra.Command {
 	return cmd
 }
 
-func printReport(out io.Writer, r audit.Report) {
+func printAudit(out io.Writer, r audit.Report) {
 	fmt.Fprintf(out, "%d entries, root %v\n", r.Size, r.Root)
 	for _, f := range r.Findings {
 		fmt.Fprintf(out, "%-12s leaf %-10d %s  %s\n", f.Kind, f.Leaf, f.EntryID, f.Message)

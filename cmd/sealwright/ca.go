@@ -32,7 +32,7 @@ that is not connected:
   offline$ sealwright ca sign --root root --parent production-root --base-url http://pki.example.com issuing.csr > issuing.crt
   online$  sealwright ca activate --id production-clients-1 issuing.crt`,
 	}
-	cmd.AddCommand(caList(), caCreate(), caNewRoot(), caImport(), caRequest(), caSign(), caActivate(), caCRL(), caSignCRL(), caImportCRL())
+	cmd.AddCommand(caList(), caCreate(), caNewRoot(), caImport(), caRequest(), caSign(), caActivate(), caCRL(), caSignCRL(), caImportCRL(), caClose())
 	return cmd
 }
 
@@ -362,6 +362,33 @@ func caImportCRL() *cobra.Command {
 				fmt.Fprintf(out, "List %d with %d entries is published at %s\n", c.Number, c.Entries, h.Authority.URLs().CRL(*id))
 			}
 			return err
+		})
+	}
+	return cmd
+}
+
+func caClose() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "close AUTHORITY", Short: "End an issuing authority: nothing that it issued is accepted any more", Args: cobra.ExactArgs(1),
+		Long: "Revoke an issuing authority's certificate and close it. All certificates that it issued\nstop working at once. This cannot be undone. If its root is offline, sign a list that\nnames its serial number there (sealwright ca sign-crl) and import it.",
+	}
+	path := configFlag(cmd)
+	reason := cmd.Flags().String("reason", "cessationOfOperation", "reason of RFC 5280, such as keyCompromise")
+	sure := cmd.Flags().Bool("yes", false, "do it: without this flag nothing happens")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		why, err := authority.ParseReason(*reason)
+		if err != nil {
+			return err
+		}
+		return withHouse(cmd, *path, func(h *house.House, out io.Writer) error {
+			if !*sure {
+				return fmt.Errorf("closing %s ends every certificate that it issued; repeat the command with --yes", args[0])
+			}
+			if err := h.Authority.Close(cmd.Context(), args[0], why); err != nil {
+				return err
+			}
+			fmt.Fprintf(out, "%s is closed. Nothing that it issued is accepted any more.\n", args[0])
+			return nil
 		})
 	}
 	return cmd

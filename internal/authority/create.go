@@ -325,6 +325,30 @@ func (a *Authorities) Activate(ctx context.Context, id string, der []byte) (*Aut
 	return &y, err
 }
 
+// Close ends an issuing authority for good: its certificate is revoked, so that
+// none of its own certificates is accepted any more, and it issues no others.
+// It goes on signing CRLs and OCSP answers.
+func (a *Authorities) Close(ctx context.Context, id string, reason Reason) error {
+	x, err := a.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if x.Kind != Issuing || x.Status != StatusActive {
+		return fault.Conflictf("authority.not_open", "The authority %q is %s, %s, and cannot be closed.", id, x.Kind, x.Status)
+	}
+	err = a.db.Update(ctx, func(tx *store.Tx) error {
+		if err := a.Revoke(tx, x.Parent, x.Certificate.SerialNumber.Bytes(), reason); err != nil {
+			return err
+		}
+		if _, err := tx.Exec(`UPDATE authorities SET status = 'closed' WHERE id = $1 AND status = 'active'`, id); err != nil {
+			return err
+		}
+		return a.audit.Append(tx, audit.Entry{Action: "authority.close", ObjectKind: "authority", ObjectID: id, Realm: x.Realm, Result: audit.OK, Detail: map[string]string{"reason": reason.String()}})
+	})
+	a.forget()
+	return err
+}
+
 func conflictUnless(ok bool) error {
 	if ok {
 		return nil

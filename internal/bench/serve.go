@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -80,6 +81,7 @@ func serveProduct(ctx context.Context, p plan, out io.Writer) error {
 		return err
 	}
 	defer log.Close()
+	slog.SetDefault(log.Logger)
 	d, err := describe(ctx, p, s)
 	if err != nil {
 		return errors.Join(err, s.House.Close())

@@ -54,7 +54,6 @@ func openSite(ctx context.Context, p plan) (*demo.Site, *telemetry.Log, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	slog.SetDefault(log.Logger)
 	// Any port but 0 makes the demo keep the configuration that is there.
 	s, err := demo.Open(ctx, demo.Place{Dir: p.dir, Database: p.database, Port: 1}, house.Options{Logger: log.Logger, Version: "bench"})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/endpoint/web/pickup"
 	"github.com/sealwright/sealwright/internal/platform/config"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
 )
@@ -131,8 +132,10 @@ func (h *House) listeners() ([]*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	main := h.server(handlers.main)
+	main.ConnContext = pickup.ConnContext
 	list := []*Listener{
-		{Name: "pages and API", listen: c.Server.Listen, tls: h.serverTLS(c.Server.TLS, public), server: h.server(handlers.main)},
+		{Name: "pages and API", listen: c.Server.Listen, tls: h.serverTLS(c.Server.TLS, public), server: main},
 		{Name: "CRL, OCSP and CA certificates", listen: c.Server.HTTPListen, server: h.server(handlers.public)},
 	}
 	for _, e := range []struct {
@@ -178,7 +181,7 @@ func (h *House) serverTLS(files config.TLS, hosts ...string) *tls.Config {
 func (h *House) server(handler http.Handler) *http.Server {
 	l := h.Config.Limits
 	return &http.Server{
-		Handler:           telemetry.Correlate(telemetry.AccessLog(h.Logger, h.Metrics.Observe(telemetry.Recover(h.Logger, handler)))),
+		Handler:           behindProxies(h.Config.Server.TrustedProxies, telemetry.Correlate(telemetry.AccessLog(h.Logger, h.Metrics.Observe(telemetry.Recover(h.Logger, handler))))),
 		ReadHeaderTimeout: l.HeaderTimeout, IdleTimeout: l.IdleTimeout, MaxHeaderBytes: int(l.MaxHeaders),
 		ReadTimeout: time.Minute, WriteTimeout: 2 * time.Minute,
 		ErrorLog: quietTLS(h.Logger),

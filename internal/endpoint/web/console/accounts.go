@@ -87,7 +87,7 @@ func (v *visit) endOf(name string) (time.Time, error) {
 
 func (v *visit) accountFields(name, ends string) templ.Component {
 	return side(
-		ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Hint: v.say("Of the system; it stands in the audit log"), Value: name, Required: true, MaxLength: 200, Focus: true}),
+		ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Hint: v.say("Of the system; it stands in the audit log"), Value: name, Required: true, MaxLength: 200, Focus: v.formPage()}),
 		ui.Field(ui.FieldProps{Name: "ends", Label: v.say("End date"), Hint: v.say("The last day, in UTC; tokens and certificates end with it"), Type: "date", Value: ends, Optional: true}),
 	)
 }

@@ -130,9 +130,14 @@ func TestOrderAndWithdrawByKeyboard(t *testing.T) {
 	p.Visible(".sw-alert-ok")
 	p.Accessible()
 
-	p.Until(`(document.querySelector('[data-sw-dialog="withdraw"]').focus(), true)`)
+	for range 60 {
+		if browsertest.Eval[bool](p, `document.activeElement.dataset.swDialog === "withdraw"`) {
+			break
+		}
+		p.Press(kb.Tab)
+	}
 	p.Press(kb.Enter)
-	p.Visible("dialog[open]")
+	p.Visible("#withdraw .sw-btn-danger")
 	p.Until(`document.querySelector("dialog[open]").contains(document.activeElement)`)
 	p.ScreenshotView("withdraw-dialog")
 	tabTo(p, "f-reason")

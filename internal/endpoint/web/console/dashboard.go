@@ -101,16 +101,16 @@ func (c *console) certificateWork(v *visit) (cards, figures []templ.Component, e
 		return nil, nil, err
 	}
 	unclaimed := slices.DeleteFunc(issued, func(o *order.Order) bool { return o.Claim().IsZero() })
-	mark := func(n int, s ui.State) ui.State {
+	figure := func(label string, n int, more, detail, none string, state ui.State, href string) templ.Component {
 		if n == 0 {
-			return ui.OK
+			detail, state = none, ui.OK
 		}
-		return s
+		return ui.StatCard(ui.StatProps{Label: label, Value: count(n, more), Detail: detail, State: state, Href: href})
 	}
 	figures = []templ.Component{
-		ui.StatCard(ui.StatProps{Label: v.say("Expire soon"), Value: count(len(ending), moreEnding), Detail: v.say("within %d days", days), State: mark(len(ending), ui.Warn), Href: "/orders?days=" + strconv.Itoa(days)}),
-		ui.StatCard(ui.StatProps{Label: v.say("Wait for approval"), Value: count(len(waiting), moreWaiting), Detail: v.say("somebody has to decide"), State: mark(len(waiting), ui.Info), Href: "/orders?state=" + string(order.PendingAuth)}),
-		ui.StatCard(ui.StatProps{Label: v.say("Unclaimed files"), Value: count(len(unclaimed), moreIssued), Detail: v.say("not fetched yet"), State: mark(len(unclaimed), ui.Warn), Href: "/orders?state=" + string(order.Issued)}),
+		figure(v.say("Expire soon"), len(ending), moreEnding, v.say("within %d days", days), v.say("none within %d days", days), ui.Warn, "/orders?days="+strconv.Itoa(days)),
+		figure(v.say("Wait for approval"), len(waiting), moreWaiting, v.say("somebody has to decide"), v.say("nothing to decide"), ui.Info, "/orders?state="+string(order.PendingAuth)),
+		figure(v.say("Unclaimed files"), len(unclaimed), moreIssued, v.say("not fetched yet"), v.say("all are fetched"), ui.Warn, "/orders?state="+string(order.Issued)),
 	}
 	l := v.orderListing(order.Filter{})
 	all := l.columns

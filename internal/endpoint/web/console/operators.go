@@ -75,7 +75,7 @@ func (v *visit) operatorForm() access.OperatorFields {
 func (v *visit) operatorFields(f access.OperatorFields) templ.Component {
 	return stack(
 		side(
-			ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Value: f.Name, Required: true, Focus: true, MaxLength: 200, Autocomplete: "off"}),
+			ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Value: f.Name, Required: true, Focus: v.formPage(), MaxLength: 200, Autocomplete: "off"}),
 			ui.Field(ui.FieldProps{Name: "title", Label: v.say("Title"), Value: f.Title, Optional: true, MaxLength: 200}),
 		),
 		side(

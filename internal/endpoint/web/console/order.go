@@ -26,32 +26,44 @@ func (c *console) orderPage(v *visit) error {
 	if _, err := v.clients(); err != nil {
 		return err
 	}
-	first := []templ.Component{v.orderFacts(o)}
-	for _, part := range []func(*visit, *order.Order) (templ.Component, error){c.certificateCard, c.messagesCard, c.siblingsCard, c.orderAuditCard} {
-		card, err := part(v, o)
-		if err != nil {
-			return err
-		}
-		if card != nil {
-			first = append(first, card)
-		}
-	}
-	delivery, err := c.deliveryCard(v, o)
+	first, err := v.parts(o, c.certificateCard)
 	if err != nil {
 		return err
 	}
-	second := []templ.Component{card(ui.CardProps{Title: v.say("History")}, ui.Timeline(v.history(o)))}
-	if delivery != nil {
-		second = append([]templ.Component{delivery}, second...)
+	second, err := v.parts(o, c.deliveryCard)
+	if err != nil {
+		return err
 	}
-	var notes []templ.Component
+	below, err := v.parts(o, c.messagesCard, c.siblingsCard, c.orderAuditCard)
+	if err != nil {
+		return err
+	}
+	first = append([]templ.Component{v.orderFacts(o)}, first...)
+	second = append(second, card(ui.CardProps{Title: v.say("History")}, ui.Timeline(v.history(o))))
+	var body []templ.Component
 	if o.Problem != "" {
-		notes = append(notes, ui.Alert(ui.AlertProps{State: ui.Warn, Title: v.say("It waits or failed"), Text: o.Problem}))
+		body = append(body, ui.Alert(ui.AlertProps{State: ui.Warn, Title: v.say("Why it waits or ended"), Text: o.Problem}))
 	}
+	body = append(append(body, columns(stack(first...), stack(second...))), below...)
 	return v.show(ui.PageProps{
 		Title: o.CommonName, Lead: v.say("Client certificate of %s for the service %s", v.clientName(o.Client), o.ServiceName), Environment: environment(o.Realm),
-		Breadcrumb: []ui.Crumb{{Label: v.say("Orders"), Href: "/orders"}}, Actions: v.orderActions(o), Wide: true,
-	}, append(notes, columns(stack(first...), stack(second...)))...)
+		Breadcrumb: []ui.Crumb{{Label: v.say("Orders"), Href: "/orders"}}, Actions: v.orderActions(o),
+	}, body...)
+}
+
+// parts makes the cards of an order; one that has nothing to show gives nil.
+func (v *visit) parts(o *order.Order, list ...func(*visit, *order.Order) (templ.Component, error)) ([]templ.Component, error) {
+	var out []templ.Component
+	for _, part := range list {
+		one, err := part(v, o)
+		if err != nil {
+			return nil, err
+		}
+		if one != nil {
+			out = append(out, one)
+		}
+	}
+	return out, nil
 }
 
 func (v *visit) orderFacts(o *order.Order) templ.Component {

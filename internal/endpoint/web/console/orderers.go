@@ -62,7 +62,7 @@ func (v *visit) ordererForm() access.OrdererFields {
 
 func (v *visit) personFields(f access.OrdererFields) templ.Component {
 	return stack(
-		ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Value: f.Name, Required: true, Focus: true, MaxLength: 200, Autocomplete: "off"}),
+		ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Value: f.Name, Required: true, Focus: v.formPage(), MaxLength: 200, Autocomplete: "off"}),
 		side(
 			ui.Field(ui.FieldProps{Name: "email", Label: v.say("E-mail"), Hint: v.say("Gets the link"), Type: "email", Value: f.Email, Required: true, Autocomplete: "off"}),
 			ui.Field(ui.FieldProps{Name: "mobile", Label: v.say("Mobile number"), Hint: v.say("With the country's code, such as +47 900 00 000; gets the one-time password"), Type: "tel", Value: f.Mobile, Required: true, Autocomplete: "off"}),

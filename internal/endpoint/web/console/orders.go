@@ -170,7 +170,7 @@ func (v *visit) orderListing(f order.Filter) listing[*order.Order] {
 		l.empty.Action = ui.Button(ui.ButtonProps{Label: v.say("Place the first order"), Icon: "plus", Variant: ui.Primary, Href: "/orders/new"})
 	}
 	l.filters = []templ.Component{
-		ui.Field(ui.FieldProps{Name: "q", Label: v.say("Name, serial number or order"), Type: "search", Value: v.field("q")}),
+		ui.Field(ui.FieldProps{Name: "q", Label: v.say("Name, serial or order id"), Type: "search", Value: v.field("q")}),
 		ui.Select(ui.SelectProps{Name: "state", Label: v.say("State"), Blank: v.say("All"), Value: v.field("state"), Options: v.states()}),
 		ui.Select(ui.SelectProps{Name: "realm", Label: v.say("Environment"), Blank: v.say("Both"), Value: v.field("realm"), Options: v.realms()}),
 		ui.Select(ui.SelectProps{Name: "client", Label: v.say("Client"), Blank: v.say("All"), Value: v.field("client"), Options: v.clientOptions(nil)}),

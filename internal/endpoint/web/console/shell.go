@@ -94,6 +94,13 @@ func (v *visit) at(href string) bool {
 	return strings.HasPrefix(p, href+"/")
 }
 
+// formPage tells whether the page is there for its form, which then has the focus.
+// On a page that shows an object, the form below it has not.
+func (v *visit) formPage() bool {
+	last := v.r.URL.Path[strings.LastIndexByte(v.r.URL.Path, '/'):]
+	return last == "/new" || last == "/edit" || last == "/invite"
+}
+
 // flashes say what was just done. The address carries a code, never a text.
 func (v *visit) flashes() []ui.Flash {
 	if text, ok := doneTexts[v.r.URL.Query().Get("done")]; ok {

@@ -107,12 +107,14 @@ func (v *visit) send(file []byte, part span) error {
 		if err := out.Flush(); err != nil {
 			return errors.Join(errCut, err)
 		}
-		if ctx.Err() != nil && (end < size || !v.mayHangUp()) {
-			return errCut
-		}
 		at = end
 		if at < size {
+			// Noted even if the caller is gone by now: it may have read this
+			// piece, and resumes behind it.
 			v.sent(part.from, at)
+		}
+		if ctx.Err() != nil && (at < size || !v.mayHangUp()) {
+			return errCut
 		}
 	}
 	if part.to < size {
