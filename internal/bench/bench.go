@@ -91,11 +91,23 @@ type Check struct {
 	OK        bool   `json:"ok"`
 }
 
+// Syncs tells how many times a server waited for the disk, in a stretch of its
+// own because counting slows it down.
+type Syncs struct {
+	Benchmark string `json:"benchmark"`
+	Engine    string `json:"engine"`
+	Server    string `json:"server"`
+	Callers   int    `json:"callers"`
+	Ops       int    `json:"ops"`
+	Syncs     int    `json:"syncs"` // calls of fsync and fdatasync
+}
+
 // A Report is everything that one run found.
 type Report struct {
 	Machine Machine       `json:"machine"`
 	Quick   bool          `json:"quick"`
 	Results []Result      `json:"results"`
+	Syncs   []Syncs       `json:"syncs"`
 	Checks  []Check       `json:"checks"`
 	Before  []Calibration `json:"calibrations"` // one before each benchmark and one after the last
 	Void    []string      `json:"void"`         // benchmarks during which a calibrator moved, and how far

@@ -53,7 +53,8 @@ func caSign(ctx context.Context, s *session) error {
 			return err
 		}
 	}
-	return nil
+	numbers := s.numbers()
+	return caSignSyncs(ctx, s, p, requests, numbers[len(numbers)-1])
 }
 
 func caSignWith(ctx context.Context, s *session, p *installation, reference *process, sign func(int) operation, ca *peer.CA, requests *pool, callers int) error {
@@ -78,6 +79,31 @@ func caSignWith(ctx context.Context, s *session, p *installation, reference *pro
 	defer again.close()
 	checkLedger(s, "certificates", acknowledged, func(caller int, v issued) error { return p.reread(ctx, again, caller, v) })
 	return nil
+}
+
+// caSignSyncs counts what both servers wait for the disk, each started anew.
+func caSignSyncs(ctx context.Context, s *session, p *installation, requests *pool, callers int) error {
+	p.stop()
+	err := s.countSyncs(ctx, product, callers, p.args, func(t *process) (operation, error) {
+		x := *p
+		x.process = t
+		op, _ := x.issuing(requests, newLedger[issued](callers))
+		return op, nil
+	})
+	if err != nil {
+		return err
+	}
+	dir, err := s.place("traced")
+	if err != nil {
+		return err
+	}
+	return s.countSyncs(ctx, bareName, callers, []string{"sign", "--dir", dir}, func(t *process) (operation, error) {
+		op, err := bareSigning(t, requests)
+		if err != nil {
+			return nil, err
+		}
+		return op(callers), nil
+	})
 }
 
 // issued is what the product acknowledged: an order with its certificate.
@@ -152,17 +178,26 @@ func (s *session) bareSigner(ctx context.Context, requests *pool) (*process, fun
 	if err != nil {
 		return nil, nil, err
 	}
-	var d bare
-	p, err := s.begin(ctx, &d, "sign", "--dir", dir)
+	p, err := s.begin(ctx, &bare{}, "sign", "--dir", dir)
 	if err != nil {
 		return nil, nil, err
+	}
+	op, err := bareSigning(p, requests)
+	return p, op, err
+}
+
+// bareSigning asks a reference server for certificates.
+func bareSigning(p *process, requests *pool) (func(callers int) operation, error) {
+	var d bare
+	if err := json.Unmarshal(p.ready, &d); err != nil {
+		return nil, err
 	}
 	trust, err := poolOf([]byte(d.Trust))
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	issuer, err := parsePEM([]byte(d.Issuer))
-	return p, func(n int) operation {
+	return func(n int) operation {
 		c := newCallers(d.URL, trust, n, nil)
 		var count atomic.Int64
 		return func(ctx context.Context, caller int) error {

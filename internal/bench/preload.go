@@ -28,6 +28,7 @@ type mould struct {
 	order, certificate, audit cast
 	id, cn, serial            string
 	raw                       []byte // serial number
+	auditID                   int    // column
 }
 
 // A cast is one row of a table.
@@ -35,6 +36,7 @@ type cast struct {
 	insert  string
 	columns []string
 	values  []any
+	changes []int // columns that are different in every order
 }
 
 // newMould has the product issue a certificate and takes the rows.
@@ -59,7 +61,9 @@ func newMould(ctx context.Context, h *house.House) (*mould, error) {
 		if *x.into, err = newCast(q, x.table, x.column, o.ID); err != nil {
 			return nil, fmt.Errorf("%s: %w", x.table, err)
 		}
+		x.into.find(m.differs)
 	}
+	m.auditID = slices.Index(m.audit.columns, "id")
 	i := slices.Index(m.audit.columns, "leaf")
 	m.audit.values[i] = nil // the sequencer may have been quick
 	return m, nil
@@ -94,13 +98,33 @@ func newCast(q store.Queryer, table, column, value string) (cast, error) {
 	return c, rows.Err()
 }
 
-// pour gives the row with every value changed by fn, which gets the column's name.
-func (c cast) pour(fn func(column string, v any) any) reference.Statement {
-	args := make([]any, len(c.values))
-	for i, v := range c.values {
-		args[i] = fn(c.columns[i], v)
+// pour gives the row with the changeable values replaced by fn.
+func (c cast) pour(fn func(v any) any) reference.Statement {
+	args := slices.Clone(c.values)
+	for _, i := range c.changes {
+		args[i] = fn(args[i])
 	}
 	return reference.Statement{SQL: c.insert, Args: args}
+}
+
+// find notes which columns hold what is different in every order.
+func (c *cast) find(differs func(v any) bool) {
+	for i, v := range c.values {
+		if differs(v) {
+			c.changes = append(c.changes, i)
+		}
+	}
+}
+
+// differs tells whether a value holds the id, name or serial number.
+func (m *mould) differs(v any) bool {
+	switch x := v.(type) {
+	case string:
+		return strings.Contains(x, m.id) || strings.Contains(x, m.cn) || strings.Contains(x, m.serial)
+	case []byte:
+		return bytes.Contains(x, m.raw) || bytes.Contains(x, []byte(m.cn))
+	}
+	return false
 }
 
 // next makes the rows of one more order, whose certificate carries a number of
@@ -108,27 +132,26 @@ func (c cast) pour(fn func(column string, v any) any) reference.Statement {
 func (m *mould) next(n int64, now time.Time, withAudit bool) (rows []reference.Statement, serial string) {
 	id, cn, raw := ident.New("ord"), fmt.Sprintf("demo-ws-ssl-app-%d", n), tbs.NewSerial(now, rand.Reader)
 	serial = hex.EncodeToString(raw)
-	change := func(column string, v any) any {
+	replace := strings.NewReplacer(m.id, id, m.cn, cn, m.serial, serial)
+	change := func(v any) any {
 		switch x := v.(type) {
 		case string:
-			return strings.NewReplacer(m.id, id, m.cn, cn, m.serial, serial).Replace(x)
+			return replace.Replace(x)
 		case []byte:
-			if bytes.Equal(x, m.raw) {
-				return raw
+			// The name's length may change, so the certificate around it does not: its
+			// encoding would no longer be right.
+			if i := bytes.Index(x, m.raw); i >= 0 {
+				return append(append(append(make([]byte, 0, len(x)), x[:i]...), raw...), x[i+len(raw):]...)
 			}
-			return bytes.Replace(bytes.Replace(x, m.raw, raw, 1), []byte(m.cn), []byte(cn), 1)
+			return bytes.Replace(x, []byte(m.cn), []byte(cn), 1)
 		}
 		return v
 	}
 	rows = append(rows, m.certificate.pour(change), m.order.pour(change))
 	if withAudit {
-		entry := ident.New("aud")
-		rows = append(rows, m.audit.pour(func(column string, v any) any {
-			if column == "id" {
-				return entry
-			}
-			return change(column, v)
-		}))
+		row := m.audit.pour(change)
+		row.Args[m.auditID] = ident.New("aud")
+		rows = append(rows, row)
 	}
 	return rows, serial
 }

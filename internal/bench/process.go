@@ -128,6 +128,18 @@ func (p *process) tell(line string) error {
 	return err
 }
 
+// traced starts this program like start, under strace, which writes each fsync
+// and fdatasync to a file. Its gauge is that of strace.
+func traced(ctx context.Context, log io.Writer, strace, file string, args ...string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	// With --seccomp-bpf only the traced calls are slowed down.
+	line := append([]string{"-f", "-qq", "--seccomp-bpf", "-e", "trace=fsync,fdatasync", "-e", "signal=none", "-o", file, self, "bench", "serve"}, args...)
+	return startProgram(ctx, log, strace, line...)
+}
+
 // usage is what a process has used so far.
 type usage struct {
 	cpu     time.Duration

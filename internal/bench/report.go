@@ -66,6 +66,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	for _, c := range r.Syncs {
+		fmt.Fprintf(w, "syncs   %s, %s, %s, %d callers: %.3f per operation (%d in %d)\n", c.Benchmark, c.Engine, c.Server, c.Callers, float64(c.Syncs)/float64(max(1, c.Ops)), c.Syncs, c.Ops)
+	}
 	for _, c := range r.Checks {
 		fmt.Fprintf(w, "%s  %s: %s\n", map[bool]string{true: "ok    ", false: "FAILED"}[c.OK], c.Benchmark, c.What)
 	}

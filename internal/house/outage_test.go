@@ -88,6 +88,7 @@ type outage struct {
 	t                  *testing.T
 	ledger             ledger
 	succeeded, refused atomic.Int64
+	down               atomic.Bool // the latest answer was a refusal
 }
 
 func (o *outage) load(ctx context.Context, site *housetest.Site, n int) *sync.WaitGroup {
@@ -101,6 +102,8 @@ func (o *outage) load(ctx context.Context, site *housetest.Site, n int) *sync.Wa
 	}
 	o.note("issued", first.Order, "production-clients-1", first.Serial)
 	var wg sync.WaitGroup
+	again := time.NewTicker(10 * time.Millisecond) // how soon users who were refused come again
+	o.t.Cleanup(again.Stop)
 	for range n {
 		c, err := site.Caller(pair)
 		if err != nil {
@@ -109,6 +112,9 @@ func (o *outage) load(ctx context.Context, site *housetest.Site, n int) *sync.Wa
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				o.round(context.WithoutCancel(ctx), c)
+				if o.down.Load() {
+					<-again.C
+				}
 			}
 		})
 	}
@@ -152,6 +158,7 @@ func (o *outage) judge(what string, a housetest.Answer, err error, want int) boo
 		o.t.Errorf("%s: the connection broke: %v", what, err)
 	case a.Status == want:
 		o.succeeded.Add(1)
+		o.down.Store(false)
 		return true
 	case a.Status != http.StatusServiceUnavailable:
 		o.t.Errorf("%s: %d %s", what, a.Status, a.Body)
@@ -159,6 +166,7 @@ func (o *outage) judge(what string, a housetest.Answer, err error, want int) boo
 		o.t.Errorf("%s: no Retry-After in %v %s", what, a.Header, a.Body)
 	default:
 		o.refused.Add(1)
+		o.down.Store(true)
 		var p struct{ Code string }
 		if what != "document" && (a.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(a.Body, &p) != nil || p.Code == "") {
 			o.t.Errorf("%s: %v %s", what, a.Header, a.Body)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/handover"
+	"github.com/sealwright/sealwright/internal/house/housetest"
 	"github.com/sealwright/sealwright/internal/order"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
@@ -151,27 +152,12 @@ func crashOnce(t *testing.T, db *store.DB, a act, n int, persisted bool) bool {
 	return true
 }
 
-// checkInvariants holds the database against what must be true at rest.
+// checkInvariants delivers what waits and holds the database against what must
+// be true at rest.
 func (b *bench) checkInvariants() {
 	b.t.Helper()
 	b.messages("") // deliver
-	for what, query := range map[string]string{
-		"orders that are still being worked on":                     `SELECT COUNT(*) FROM orders WHERE lease > 0 OR state IN ('KEY_VALIDATION', 'ISSUE')`,
-		"certificates that hang between intent and record":          `SELECT COUNT(*) FROM certificates WHERE status = 'intent'`,
-		"issued orders without their valid certificate":             `SELECT COUNT(*) FROM orders o WHERE o.state = 'ISSUED' AND NOT EXISTS (SELECT 1 FROM certificates c WHERE c.order_id = o.id AND c.status = 'valid')`,
-		"valid certificates without an issued order":                `SELECT COUNT(*) FROM certificates c WHERE c.kind = 'ws-ssl' AND c.status = 'valid' AND NOT EXISTS (SELECT 1 FROM orders o WHERE o.id = c.order_id AND o.state = 'ISSUED')`,
-		"orders with more than one valid certificate":               `SELECT COUNT(*) FROM (SELECT order_id FROM certificates WHERE status = 'valid' AND kind = 'ws-ssl' GROUP BY order_id HAVING COUNT(*) > 1) AS twice`,
-		"orders that keep a key they need no more":                  `SELECT COUNT(*) FROM orders WHERE sealed_key IS NOT NULL AND state <> 'ISSUE'`,
-		"passwords sent for files that were not delivered":          `SELECT COUNT(*) FROM outbox m WHERE m.dkey LIKE 'handover-password/%' AND NOT EXISTS (SELECT 1 FROM handovers h WHERE 'handover-password/' || h.id = m.dkey AND h.state = 'delivered')`,
-		"delivered key files without their password":                `SELECT COUNT(*) FROM handovers h WHERE h.kind = 'pkcs12' AND h.state = 'delivered' AND NOT EXISTS (SELECT 1 FROM outbox m WHERE 'handover-password/' || h.id = m.dkey)`,
-		"delivered files that are still here":                       `SELECT COUNT(*) FROM handovers WHERE state IN ('delivered', 'closed') AND (file IS NOT NULL OR password IS NOT NULL)`,
-		"revoked certificates missing from the list of revocations": `SELECT COUNT(*) FROM certificates c WHERE c.status = 'revoked' AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.authority = c.authority AND r.serial = c.serial)`,
-		"issued orders without an audit entry":                      `SELECT COUNT(*) FROM orders o WHERE o.state = 'ISSUED' AND NOT EXISTS (SELECT 1 FROM audit_entries a WHERE a.object_id = o.id AND a.action = 'order.issue')`,
-	} {
-		if n := b.count(query); n != 0 {
-			b.t.Errorf("%d %s", n, what)
-		}
-	}
+	housetest.Invariants(b.t, b.db)
 }
 
 // freshDB gives each cell an empty database on the same engine.

@@ -2,7 +2,7 @@ package goodkey
 
 import (
 	"crypto"
-	"crypto/dsa"
+	"crypto/dsa" //lint:ignore SA1019 refusing such keys is what is tested
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -107,6 +107,7 @@ func ecKey(t testing.TB, curve elliptic.Curve) *ecdsa.PublicKey {
 func TestCheckRefusesBadKeys(t *testing.T) {
 	p := prime(t, 1024)
 	offCurve := ecKey(t, elliptic.P256())
+	//lint:ignore SA1019 a point off the curve can be made in no other way
 	offCurve.Y = new(big.Int).Add(offCurve.Y, big.NewInt(1))
 	otherCurve := ecKey(t, elliptic.P384())
 	otherCurve.Curve = elliptic.P256()

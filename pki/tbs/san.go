@@ -16,7 +16,7 @@ var oidUPN = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 
 // The choices of GeneralName that are written here (RFC 5280, 4.2.1.6).
 const (
-	tagOtherName = cbasn1.Tag(0x80 | 0x20 | 0)
+	tagOtherName = cbasn1.Tag(0x80 | 0x20)
 	tagEmail     = cbasn1.Tag(0x80 | 1)
 	tagDNS       = cbasn1.Tag(0x80 | 2)
 	tagURI       = cbasn1.Tag(0x80 | 6)

@@ -29,7 +29,7 @@ const maxSerial = 20
 
 // tagExtensions and tagVersion are the explicit tags of TBSCertificate.
 const (
-	tagVersion    = cbasn1.Tag(0x80 | 0x20 | 0)
+	tagVersion    = cbasn1.Tag(0x80 | 0x20)
 	tagExtensions = cbasn1.Tag(0x80 | 0x20 | 3)
 )
 

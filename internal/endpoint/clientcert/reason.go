@@ -26,11 +26,6 @@ const (
 	reasonOther     reason = "other_service"
 )
 
-var reasons = []reason{
-	reasonNone, reasonForeign, reasonUsage, reasonIssuer, reasonUnknown, reasonKind, reasonRealm,
-	reasonWithdrawn, reasonNotYet, reasonExpired, reasonNoService, reasonOther,
-}
-
 // Error lets a reason travel as an error inside this package.
 func (r reason) Error() string { return "client certificate: " + string(r) }
 

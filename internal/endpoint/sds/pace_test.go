@@ -30,7 +30,7 @@ func (p pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
 // upTo serves one upload and returns what its handler saw, while send plays the
 // caller.
-func upTo(t *testing.T, send func(net.Conn)) (err error, took time.Duration) {
+func upTo(t *testing.T, send func(net.Conn)) (took time.Duration, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		done := make(chan error, 1)
 		start := time.Now()
@@ -60,18 +60,18 @@ func upTo(t *testing.T, send func(net.Conn)) (err error, took time.Duration) {
 			t.Error(err)
 		}
 	})
-	return err, took
+	return took, err
 }
 
 func TestASenderThatStopsIsLetGo(t *testing.T) {
-	err, took := upTo(t, func(c net.Conn) { _, _ = c.Write(make([]byte, 1000)) })
+	took, err := upTo(t, func(c net.Conn) { _, _ = c.Write(make([]byte, 1000)) })
 	if fault.Of(err).Code != "sds.too_slow" || !errors.Is(err, fault.Invalid) || took < stall || took > stall+time.Second {
 		t.Errorf("%v after %s", err, took)
 	}
 }
 
 func TestASenderThatDribblesIsLetGo(t *testing.T) {
-	err, took := upTo(t, func(c net.Conn) {
+	took, err := upTo(t, func(c net.Conn) {
 		for {
 			if _, err := c.Write([]byte{1}); err != nil {
 				return
@@ -85,7 +85,7 @@ func TestASenderThatDribblesIsLetGo(t *testing.T) {
 }
 
 func TestASlowButSteadySenderGetsThrough(t *testing.T) {
-	err, took := upTo(t, func(c net.Conn) {
+	took, err := upTo(t, func(c net.Conn) {
 		for range 1000 {
 			if _, err := c.Write(make([]byte, 100_000)); err != nil {
 				return

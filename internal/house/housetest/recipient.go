@@ -37,9 +37,22 @@ func (r Recipient) Password() string { return r.newest(outbox.SMS, passwordIn) }
 
 func (r Recipient) newest(c outbox.Channel, re *regexp.Regexp) string {
 	for _, m := range r.Site.House.Dev.List(outbox.DevFilter{Channel: c, ObjectID: r.Order}) {
-		if found := re.FindStringSubmatch(m.Body.Reveal()); found != nil {
-			return found[1]
+		if found := group(re, m.Body.Reveal()); found != "" {
+			return found
 		}
+	}
+	return ""
+}
+
+// LinkIn, CodeIn and PasswordIn find the secret in the text of a message; empty
+// if the message is of another sort.
+func LinkIn(text string) string     { return group(linkIn, text) }
+func CodeIn(text string) string     { return group(codeIn, text) }
+func PasswordIn(text string) string { return group(passwordIn, text) }
+
+func group(re *regexp.Regexp, text string) string {
+	if found := re.FindStringSubmatch(text); found != nil {
+		return found[1]
 	}
 	return ""
 }

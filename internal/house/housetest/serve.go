@@ -90,6 +90,7 @@ func dialLoopback(ctx context.Context, network, address string) (net.Conn, error
 // An Answer is a response that has been read.
 type Answer struct {
 	Status int
+	Proto  string // such as HTTP/2.0
 	Header http.Header
 	Body   []byte
 }
@@ -102,7 +103,7 @@ func (c *Caller) Do(req *http.Request) (Answer, error) {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
-	return Answer{resp.StatusCode, resp.Header, body}, err
+	return Answer{resp.StatusCode, resp.Proto, resp.Header, body}, err
 }
 
 // API calls the REST API with the account's token. Answers of 200 to 299 are

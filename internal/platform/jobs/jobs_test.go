@@ -23,7 +23,7 @@ import (
 var (
 	start = time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC)
 	quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
-	boom  = errors.New("boom")
+	errBoom  = errors.New("boom")
 )
 
 // recorder is a handler that notes what it was given.
@@ -94,9 +94,9 @@ func TestAJobRunsOnceWhenItIsDueAndOnlyIfItsTransactionCommits(t *testing.T) {
 		enqueue(t, db, q, "k", "", "now", time.Time{})
 		enqueue(t, db, q, "k", "", "later", start.Add(time.Hour))
 		err := db.Update(t.Context(), func(tx *store.Tx) error {
-			return errors.Join(q.Enqueue(tx, "k", "", "never", time.Time{}), boom)
+			return errors.Join(q.Enqueue(tx, "k", "", "never", time.Time{}), errBoom)
 		})
-		if !errors.Is(err, boom) {
+		if !errors.Is(err, errBoom) {
 			t.Fatal(err)
 		}
 		drain(t, q)
@@ -145,7 +145,7 @@ func TestAFailingJobIsRepeatedWithGrowingPausesAndThenFails(t *testing.T) {
 			if runs == 2 {
 				panic("defect")
 			}
-			return boom
+			return errBoom
 		}, jobs.KindOptions{MaxAttempts: 4, Backoff: func(n int) time.Duration { return time.Duration(n) * time.Minute }})
 		enqueue(t, db, q, "k", "", "x", time.Time{})
 		for attempt := 1; attempt <= 4; attempt++ {
@@ -196,7 +196,7 @@ func TestWhatRepeatingDoesNotMendFailsAtOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		q := jobs.New(db, clock.NewFake(start), quiet, jobs.Options{})
 		q.Handle("k", func(context.Context, jobs.Job) error {
-			return fmt.Errorf("outer: %w", jobs.Permanent(boom))
+			return fmt.Errorf("outer: %w", jobs.Permanent(errBoom))
 		}, jobs.KindOptions{})
 		q.Handle("args", (&recorder{}).handle, jobs.KindOptions{})
 		enqueue(t, db, q, "k", "", "x", time.Time{})
@@ -220,7 +220,7 @@ func TestWorkAskedForAnewTakesThePlaceOfARetry(t *testing.T) {
 			_ = r.handle(ctx, j)
 			if string(j.Args) == `"old"` {
 				enqueue(t, db, q, "k", "a", "new", start.Add(time.Hour))
-				return boom
+				return errBoom
 			}
 			return nil
 		}, jobs.KindOptions{})

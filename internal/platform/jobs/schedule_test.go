@@ -50,7 +50,7 @@ func TestAScheduleCanBeRunByHandAndShowsItsState(t *testing.T) {
 		q.Every("tick", 24*time.Hour, func(context.Context, jobs.Job) error {
 			runs++
 			if fail {
-				return boom
+				return errBoom
 			}
 			return nil
 		})
@@ -108,7 +108,7 @@ func TestJobsAreListedByPageAndSweptWhenOld(t *testing.T) {
 		c := clock.NewFake(start)
 		q := jobs.New(db, c, quiet, jobs.Options{Keep: 24 * time.Hour})
 		q.Handle("good", func(context.Context, jobs.Job) error { return nil }, jobs.KindOptions{})
-		q.Handle("bad", func(context.Context, jobs.Job) error { return jobs.Permanent(boom) }, jobs.KindOptions{})
+		q.Handle("bad", func(context.Context, jobs.Job) error { return jobs.Permanent(errBoom) }, jobs.KindOptions{})
 		for range 7 {
 			enqueue(t, db, q, "good", "", "x", time.Time{})
 			enqueue(t, db, q, "bad", "", "x", time.Time{})
@@ -166,7 +166,7 @@ func TestJobsAreListedByPageAndSweptWhenOld(t *testing.T) {
 func TestActsByHandNeedTheRightState(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		q := jobs.New(db, clock.NewFake(start), quiet, jobs.Options{})
-		q.Handle("bad", func(context.Context, jobs.Job) error { return jobs.Permanent(boom) }, jobs.KindOptions{})
+		q.Handle("bad", func(context.Context, jobs.Job) error { return jobs.Permanent(errBoom) }, jobs.KindOptions{})
 		enqueue(t, db, q, "bad", "a", "x", time.Time{})
 		drain(t, q)
 		failed := only(t, db, q, "bad").ID

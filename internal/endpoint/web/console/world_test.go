@@ -313,3 +313,11 @@ func (w *world) login(email string) *visitor {
 	v.post("/login", "email", email, "password", goodPassword).to(w.t, "/")
 	return v
 }
+
+func secretText(s string) secret.Text { return secret.New(s) }
+
+// tamper changes an audit entry as somebody with the database's password could.
+func tamper(tx *store.Tx) error {
+	_, err := tx.Exec(`UPDATE audit_entries SET action = 'order.forged' WHERE action = 'order.issue'`)
+	return err
+}

@@ -223,7 +223,12 @@ func (v *visit) ended(err error) {
 	case v.r.Pattern == "GET /pickup/{token}/status":
 		v.json(http.StatusOK, progress{State: "delivered", Sent: v.delivery.Sent, Size: v.delivery.FileSize})
 	case v.r.Method == http.MethodGet && v.r.Pattern != "GET /pickup/{token}/file":
-		v.show(http.StatusOK, v.donePage())
+		o, failure := v.order()
+		if failure != nil {
+			v.fail(failure)
+			return
+		}
+		v.show(http.StatusOK, v.donePage(o))
 	default:
 		v.fail(err)
 	}

@@ -157,11 +157,7 @@ type doneView struct {
 }
 
 // donePage is what the recipient sees when the file has left.
-func (v *visit) donePage() templ.Component {
-	o, err := v.order()
-	if err != nil {
-		return v.errorPage(fault.Of(err))
-	}
+func (v *visit) donePage(o *order.Order) templ.Component {
 	var p guide.Params
 	if v.h.Guide != nil {
 		p = v.h.Guide(o.Realm)

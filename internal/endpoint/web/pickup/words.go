@@ -19,7 +19,7 @@ type words struct {
 	Progress, StepCode, StepRequest, StepFile, StepInstall                     string
 	ForF, Certificate, Service, Environment, FetchBefore, ValidUntil, File     string
 	Size, AboutTitle, AboutF, RightPlaceTitle, RightPlace, NeverSend, NoCopies string
-	ErrorTitle, Report, ReportF, Phone, Email, Page, Languages                 string
+	ErrorTitle, Report, ReportF, Phone, Email, Page                            string
 
 	// The one-time password.
 	TitleCode, CodeLabel, CodeHintF, TriesF, Continue              string

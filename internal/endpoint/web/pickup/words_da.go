@@ -13,7 +13,7 @@ func danish() words {
 		RightPlace:      "Åbn denne side på den server, hvor certifikatet skal bruges, eller på en maskine, der er beskyttet lige så godt.",
 		NeverSend:       "Send aldrig filen eller dens adgangskode med e-mail, chat eller lignende. Ingen fra os vil bede dig om dem.",
 		NoCopies:        "Efterlad ingen kopier på maskiner, der ikke er beskyttet.",
-		ErrorTitle:      "Det lykkedes ikke", Report: "Meld det straks", ReportF: "Meld det straks til %s:", Phone: "Telefon", Email: "E-mail", Page: "Side", Languages: "Sprog",
+		ErrorTitle:      "Det lykkedes ikke", Report: "Meld det straks", ReportF: "Meld det straks til %s:", Phone: "Telefon", Email: "E-mail", Page: "Side",
 
 		TitleCode: "Hent dit klientcertifikat", CodeLabel: "Engangskode", CodeHintF: "Seks cifre, sendt som SMS til nummeret, der ender på %s.",
 		TriesF: "Forsøg tilbage: %d", Continue: "Fortsæt",

@@ -13,7 +13,7 @@ func english() words {
 		RightPlace:      "Open this page on the server where the certificate will be used, or on a machine that is protected just as well.",
 		NeverSend:       "Never send the file or its password by e-mail, chat or the like. Nobody from our side will ask you for either.",
 		NoCopies:        "Leave no copies on machines that are not protected.",
-		ErrorTitle:      "That did not work", Report: "Report it at once", ReportF: "Report it to %s at once:", Phone: "Telephone", Email: "E-mail", Page: "Page", Languages: "Languages",
+		ErrorTitle:      "That did not work", Report: "Report it at once", ReportF: "Report it to %s at once:", Phone: "Telephone", Email: "E-mail", Page: "Page",
 
 		TitleCode: "Fetch your client certificate", CodeLabel: "One-time password", CodeHintF: "Six digits, sent by SMS to the number that ends in %s.",
 		TriesF: "Tries left: %d", Continue: "Continue",

@@ -13,7 +13,7 @@ func norwegian() words {
 		RightPlace:      "Åpne denne siden på serveren der sertifikatet skal brukes, eller på en maskin som er like godt beskyttet.",
 		NeverSend:       "Send aldri filen eller passordet på e-post, chat eller lignende. Ingen hos oss vil be deg om dem.",
 		NoCopies:        "Ikke la kopier bli liggende på maskiner som ikke er beskyttet.",
-		ErrorTitle:      "Det gikk ikke", Report: "Meld fra med en gang", ReportF: "Meld fra til %s med en gang:", Phone: "Telefon", Email: "E-post", Page: "Side", Languages: "Språk",
+		ErrorTitle:      "Det gikk ikke", Report: "Meld fra med en gang", ReportF: "Meld fra til %s med en gang:", Phone: "Telefon", Email: "E-post", Page: "Side",
 
 		TitleCode: "Hent klientsertifikatet ditt", CodeLabel: "Engangspassord", CodeHintF: "Seks sifre, sendt på SMS til nummeret som slutter på %s.",
 		TriesF: "Forsøk igjen: %d", Continue: "Fortsett",

@@ -13,7 +13,7 @@ func swedish() words {
 		RightPlace:      "Öppna den här sidan på servern där certifikatet ska användas, eller på en dator som är lika väl skyddad.",
 		NeverSend:       "Skicka aldrig filen eller lösenordet med e-post, chatt eller liknande. Ingen hos oss kommer att be dig om dem.",
 		NoCopies:        "Lämna inga kopior på datorer som inte är skyddade.",
-		ErrorTitle:      "Det gick inte", Report: "Anmäl det genast", ReportF: "Anmäl det genast till %s:", Phone: "Telefon", Email: "E-post", Page: "Sida", Languages: "Språk",
+		ErrorTitle:      "Det gick inte", Report: "Anmäl det genast", ReportF: "Anmäl det genast till %s:", Phone: "Telefon", Email: "E-post", Page: "Sida",
 
 		TitleCode: "Hämta ditt klientcertifikat", CodeLabel: "Engångslösenord", CodeHintF: "Sex siffror, skickade med SMS till numret som slutar på %s.",
 		TriesF: "Försök kvar: %d", Continue: "Fortsätt",
