@@ -47,7 +47,7 @@ generate: ## generate the templates' Go files again
 	$(GO) generate ./...
 
 deps: ## install the Debian packages that the tests use
-	@./scripts/packages openssl curl postgresql softhsm2 gnutls-bin chromium default-jre-headless python3
+	@./scripts/packages openssl curl postgresql softhsm2 gnutls-bin chromium default-jdk-headless nginx-light python3
 
 clean: ## remove what was built
 	rm -rf bin

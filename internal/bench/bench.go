@@ -339,14 +339,15 @@ func (s *session) compare(ctx context.Context, name string, callers int, targets
 	return nil
 }
 
-// profile begins or ends the CPU profile of the product in the first round.
+// profile begins or ends a CPU profile of the product, one for each round.
 func (s *session) profile(p *process, t target, name string, round, callers int, begin bool) {
-	if s.Profile == "" || round > 0 || t.name != product {
+	if s.Profile == "" || t.name != product {
 		return
 	}
 	line := "end"
 	if begin {
-		line = "profile " + filepath.Join(s.Profile, strings.Trim(fmt.Sprintf("%s-%s-%d.pprof", s.row.name, name, callers), "-"))
+		file := strings.ReplaceAll(strings.TrimSpace(s.row.name+" "+name), " ", "-")
+		line = "profile " + filepath.Join(s.Profile, fmt.Sprintf("%s-callers%d-round%d.pprof", file, callers, round+1))
 	}
 	if err := p.tell(line); err != nil {
 		s.say("no profile: %v", err)

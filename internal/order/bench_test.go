@@ -90,6 +90,7 @@ func BenchmarkIssue(b *testing.B) {
 				}
 				bench := newBench(b, storetest.Open(b, url), options{})
 				all := requests(b, 64)
+				before := bench.db.Commits()
 				parallel(b, callers, func(i int) {
 					r := bench.request()
 					r.Mode, r.CSR, r.Orderer = order.Direct, all[i%len(all)], ""
@@ -97,6 +98,7 @@ func BenchmarkIssue(b *testing.B) {
 						b.Error(err)
 					}
 				})
+				b.ReportMetric(float64(bench.db.Commits()-before)/float64(b.N), "fsyncs/cert")
 			})
 		}
 	}

@@ -81,7 +81,7 @@ func (s *Signer) issue(request []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	san, err := tbs.SubjectAltName(tbs.SAN{DNS: r.DNS}, false)
+	san, err := tbs.SubjectAltName(tbs.SAN{DNS: r.DNS}, len(r.Name) == 0)
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -90,6 +91,7 @@ type writer struct {
 	stopped chan struct{}
 	cache   map[string]*sql.Stmt
 	last    int // size of the latest group
+	commits atomic.Int64
 }
 
 func newWriter(conn *sql.Conn) *writer {
@@ -253,6 +255,7 @@ func (w *writer) end() error {
 	if err != nil {
 		w.rollback()
 	}
+	w.commits.Add(1)
 	return err
 }
 
@@ -370,6 +373,17 @@ func (db *DB) beginPostgres(ctx, run context.Context) (*sql.Tx, error) {
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
+}
+
+// Commits counts the commits since the database was opened, of which each cost
+// one fsync. On PostgreSQL, where the server does both, it is 0.
+func (db *DB) Commits() int64 {
+	startWriter.Lock()
+	defer startWriter.Unlock()
+	if db.writer == nil {
+		return 0
+	}
+	return db.writer.commits.Load()
 }
 
 // Raw runs one statement outside any transaction, for administration such as

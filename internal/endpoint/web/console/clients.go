@@ -53,6 +53,9 @@ func (v *visit) realmName(r access.Realm) string {
 }
 
 func (c *console) clientsPage(v *visit) error {
+	if err := v.scope().RequireAnywhere(access.ClientRead); err != nil {
+		return err
+	}
 	q := access.ClientQuery{Realm: access.Realm(v.field("realm")), Search: v.field("q")}
 	type cl = access.Client
 	l := listing[cl]{

@@ -195,13 +195,13 @@ func (v *visit) form(name string) (string, error) {
 		return text, nil
 	}
 	for _, field := range []string{name, name + "_file"} {
-		for _, header := range r.MultipartForm.File[field] {
-			file, err := header.Open()
+		if files := r.MultipartForm.File[field]; len(files) > 0 {
+			file, err := files[0].Open()
 			if err != nil {
 				return "", err
 			}
+			defer file.Close()
 			content, err := io.ReadAll(file)
-			file.Close() // read to its end; nothing can be lost
 			return string(content), err
 		}
 	}
