@@ -90,6 +90,9 @@ func (c *console) auditPage(v *visit) error {
 	if !f.From.IsZero() {
 		f.From = f.From.Add(time.Second - 24*time.Hour) // from the beginning of that day
 	}
+	if !f.To.IsZero() {
+		f.To = f.To.Add(time.Second) // to its very end
+	}
 	l := v.auditListing(f)
 	l.filters = []templ.Component{
 		ui.Field(ui.FieldProps{Name: "action", Label: v.say("Act"), Type: "search", Value: f.Action, Placeholder: "order."}),

@@ -61,8 +61,10 @@ func (c *console) certsCard(v *visit, ownerID string) (templ.Component, error) {
 		empty: ui.EmptyStateProps{Icon: "certificate", Title: v.say("No client authentication certificates"),
 			Text: v.say("A certificate takes the place of an API token: the program proves who it is by mutual TLS, and no key travels with the request.")},
 	}
-	p := ui.CardProps{Title: v.say("Client authentication certificates"), Flush: true,
-		Actions: ui.Button(ui.ButtonProps{Label: v.say("Create a certificate"), Icon: "plus", Small: true, Href: "/client-certificates/new?owner=" + ownerID})}
+	p := ui.CardProps{Title: v.say("Client authentication certificates"), Flush: true}
+	if v.mayCreate(ownerID, access.APICertOwn) {
+		p.Actions = ui.Button(ui.ButtonProps{Label: v.say("Create a certificate"), Icon: "plus", Small: true, Href: "/client-certificates/new?owner=" + ownerID})
+	}
 	return card(p, ui.Table(l.table(items))), nil
 }
 

@@ -16,6 +16,8 @@ func (c *console) credentialRoutes() []route {
 	return []route{
 		{"GET /tokens/new", member, func(v *visit) error { return c.tokenForm(v, nil) }},
 		{"POST /tokens/new", member, c.createToken},
+		{"GET /tokens/{id}", member, func(v *visit) error { return c.editToken(v, nil) }},
+		{"POST /tokens/{id}", member, c.updateToken},
 		{"POST /tokens/{id}/enable", member, func(v *visit) error { return c.setToken(v, true) }},
 		{"POST /tokens/{id}/disable", member, func(v *visit) error { return c.setToken(v, false) }},
 		{"GET /tokens/{id}/delete", member, c.askDeleteToken},
@@ -34,7 +36,6 @@ func (c *console) credentialRoutes() []route {
 // An owner is whose credentials a page is about, as far as it is shown.
 type owner struct {
 	id, name     string
-	self         bool
 	tokens, list string // addresses of the pages with its tokens and its certificates
 	crumbs       []ui.Crumb
 }
@@ -43,14 +44,23 @@ type owner struct {
 func (v *visit) ownerOf(id string) (owner, error) {
 	self := v.session.Operator
 	if id == "" || id == self.ID {
-		return owner{self.ID, self.Name, true, "/me/tokens", "/me/certificates", []ui.Crumb{{Label: v.say("My details"), Href: "/me"}}}, nil
+		return owner{self.ID, self.Name, "/me/tokens", "/me/certificates", []ui.Crumb{{Label: v.say("My details"), Href: "/me"}}}, nil
 	}
 	a, err := v.c.Access.Account(v.ctx, v.scope(), id)
 	if err != nil {
 		return owner{}, err
 	}
 	at := "/accounts/" + a.ID
-	return owner{a.ID, a.Name, false, at, at, []ui.Crumb{{Label: v.say("Service accounts"), Href: "/accounts"}, {Label: a.Name, Href: at}}}, nil
+	return owner{a.ID, a.Name, at, at, []ui.Crumb{{Label: v.say("Service accounts"), Href: "/accounts"}, {Label: a.Name, Href: at}}}, nil
+}
+
+// mayCreate tells whether there is any point in offering the form. The domain
+// decides.
+func (v *visit) mayCreate(ownerID string, own access.Permission) bool {
+	if ownerID == v.session.Operator.ID {
+		return v.scope().Holds(own)
+	}
+	return v.scope().Holds(access.AccountWrite)
 }
 
 func (v *visit) tokenState(t access.Token) (ui.State, string) {
@@ -87,10 +97,21 @@ func (c *console) tokensCard(v *visit, ownerID string) (templ.Component, error) 
 				return rowActs(toggle, ui.Button(ui.ButtonProps{Label: v.say("Delete …"), Small: true, Variant: ui.DestructiveQuiet, Href: at + "/delete"}))
 			}),
 		},
+		href:  func(x t) string { return "/tokens/" + x.ID },
 		empty: ui.EmptyStateProps{Icon: "key", Title: v.say("No API tokens"), Text: v.say("A token lets a program call the API in the owner's name. It also sets how long client authentication certificates may live.")},
 	}
-	p := ui.CardProps{Title: v.say("API tokens"), Flush: true, Actions: ui.Button(ui.ButtonProps{Label: v.say("Create a token"), Icon: "plus", Small: true, Href: "/tokens/new?owner=" + ownerID})}
+	p := ui.CardProps{Title: v.say("API tokens"), Flush: true}
+	if v.mayCreate(ownerID, access.TokenOwn) {
+		p.Actions = ui.Button(ui.ButtonProps{Label: v.say("Create a token"), Icon: "plus", Small: true, Href: "/tokens/new?owner=" + ownerID})
+	}
 	return card(p, ui.Table(l.table(found.Items))), nil
+}
+
+func (v *visit) tokenFields(name, ends string) templ.Component {
+	return stack(
+		ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Hint: v.say("What uses it"), Value: name, Required: true, MaxLength: 100, Focus: v.formPage()}),
+		ui.Field(ui.FieldProps{Name: "ends", Label: v.say("End date"), Hint: v.say("The last day, in UTC. Client authentication certificates cannot outlive it."), Type: "date", Value: ends, Optional: true, Width: "short"}),
+	)
 }
 
 func (c *console) tokenForm(v *visit, cause error) error {
@@ -101,9 +122,7 @@ func (c *console) tokenForm(v *visit, cause error) error {
 	v.back = o.tokens
 	return v.show(ui.PageProps{Title: v.say("Create an API token"), Lead: v.say("For %s", o.name), Breadcrumb: o.crumbs},
 		card(ui.CardProps{}, form(ui.FormProps{Action: "/tokens/new", Errors: ui.ErrorsOf(cause)}, hidden("owner", o.id),
-			ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Hint: v.say("What uses it"), Value: v.field("name"), Required: true, MaxLength: 100, Focus: true}),
-			ui.Field(ui.FieldProps{Name: "ends", Label: v.say("End date"), Hint: v.say("The last day, in UTC. Client authentication certificates cannot outlive it."), Type: "date", Value: v.field("ends"), Optional: true, Width: "short"}),
-			v.saveButtons(v.say("Create"), o.tokens))))
+			v.tokenFields(v.field("name"), v.field("ends")), v.saveButtons(v.say("Create"), o.tokens))))
 }
 
 func (c *console) createToken(v *visit) error {
@@ -140,6 +159,43 @@ func (v *visit) aToken() (access.Token, owner, error) {
 	o, err := v.ownerOf(t.Owner)
 	v.back = o.tokens
 	return t, o, err
+}
+
+// editToken changes name and end date; the end date may have to move before a
+// certificate can have a later one (D10).
+func (c *console) editToken(v *visit, cause error) error {
+	t, o, err := v.aToken()
+	if err != nil {
+		return err
+	}
+	name, ends := t.Name, day(t.Ends)
+	if cause != nil {
+		name, ends = v.field("name"), v.field("ends")
+	}
+	return v.show(ui.PageProps{Title: t.Name, Lead: v.say("API token of %s", o.name), Breadcrumb: o.crumbs},
+		card(ui.CardProps{Title: v.say("Token"), Actions: ui.Badge(v.tokenState(t))}, ui.DescriptionList([]ui.Description{
+			{Term: v.say("Ends with"), Value: ui.Mono("…" + t.Hint)}, {Term: v.say("End date"), Value: ui.Time(t.Ends)},
+			{Term: v.say("Last used"), Value: ui.Time(t.LastUsed)}, {Term: v.say("Created"), Value: ui.Time(t.Created)},
+		})),
+		card(ui.CardProps{Title: v.say("Change")}, form(ui.FormProps{Errors: ui.ErrorsOf(cause), Guard: true}, v.tokenFields(name, ends), v.saveButtons(v.say("Save"), o.tokens))))
+}
+
+func (c *console) updateToken(v *visit) error {
+	t, o, err := v.aToken()
+	if err != nil {
+		return err
+	}
+	ends, err := v.endOf("ends")
+	if err == nil {
+		_, err = c.Access.UpdateToken(v.ctx, v.scope(), t.ID, access.TokenFields{Name: v.field("name"), Ends: ends})
+	}
+	if v.onForm(err) {
+		return c.editToken(v, err)
+	}
+	if err != nil {
+		return err
+	}
+	return v.done(o.tokens, "saved")
 }
 
 func (c *console) setToken(v *visit, enabled bool) error {

@@ -35,6 +35,12 @@ func TestAClientAuthenticationCertificate(t *testing.T) {
 	v.get("/client-certificates/new").is(t, 200, "Unique; letters, digits, spaces, dashes and underscores", "AES-256 (recommended)", "Legacy: 3DES and SHA-1", "invalid password",
 		"SHA-256 (recommended)", "At the latest "+limit, `value="`+limit+`"`, "Generate certificate", "no API key", "cannot be changed", "downloaded once") // D3, D5, D6, D9 to D14
 	fields := []string{"encryption", "modern", "hash", "SHA-256", "ends", limit}
+	edit := regexp.MustCompile(`/tokens/tok-[^"/]+`).FindString(v.get("/me/tokens").body)
+	v.get(edit).is(t, 200, limit, token[len(token)-6:])
+	v.post(edit, "name", "ordering", "ends", "soon").is(t, 400, `"soon" is not a date`)
+	v.post(edit, "name", "ordering", "ends", "").to(t, "/me/tokens?done=saved")
+	v.get("/client-certificates/new").is(t, 200, "it sets no limit")
+	v.post(edit, "name", "ordering", "ends", limit).to(t, "/me/tokens?done=saved")
 	v.post("/client-certificates/new", append(fields, "nickname", "a/b")...).is(t, 400, "A nickname has", `value="a/b"`)                                                                // D9
 	v.post("/client-certificates/new", "nickname", "late", "hash", "SHA-256", "ends", w.clock.Now().AddDate(0, 11, 0).Format(time.DateOnly)).is(t, 400, "cannot outlive the API token") // D10
 	page = v.post("/client-certificates/new", append(fields, "nickname", "Payroll 2026")...)
@@ -173,13 +179,13 @@ func TestTheOutboxOfDevelopmentMode(t *testing.T) {
 	message := regexp.MustCompile(`/outbox/[a-z]+-[0-9a-f-]+`).FindString(page.body)
 	v.get(message).is(t, 200, "[redacted]")
 
-	real := newWorld(t, options{noDev: true})
-	real.order(real.foo, "e-banking")
-	real.deliver()
-	if a := asJSON(real, "/outbox"); a.StatusCode == http.StatusOK || strings.Contains(a.body, "pickup") {
+	live := newWorld(t, options{noDev: true})
+	live.order(live.foo, "e-banking")
+	live.deliver()
+	if a := asJSON(live, "/outbox"); a.StatusCode == http.StatusOK || strings.Contains(a.body, "pickup") {
 		t.Errorf("outside of development mode the answer is %d %s", a.StatusCode, a.body)
 	}
-	v = real.login("root@example.com")
+	v = live.login("root@example.com")
 	v.get("/outbox/delivered").is(t, 404)
 	if strings.Contains(v.get("/outbox").body, "As received") {
 		t.Error("the texts are offered outside of development mode")

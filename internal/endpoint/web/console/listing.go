@@ -32,7 +32,6 @@ type listing[T any] struct {
 	columns     []column[T]
 	fetch       func(store.Page) ([]T, string, error)
 	href        func(T) string // nil: rows lead nowhere
-	name        func(T) string
 	empty       ui.EmptyStateProps // what to say when there is none at all
 	filters     []templ.Component
 	names       []string // of the filters' parameters
@@ -78,9 +77,6 @@ func (l listing[T]) table(items []T) ui.TableProps {
 		row := ui.Row{}
 		if l.href != nil {
 			row.Href = l.href(item)
-		}
-		if l.name != nil {
-			row.Name = l.name(item)
 		}
 		for _, c := range l.columns {
 			row.Cells = append(row.Cells, c.show(item))

@@ -26,7 +26,7 @@ func (c *console) loginRoutes() []route {
 		{"GET /reauthenticate", member, c.reauthenticatePage},
 		{"POST /reauthenticate", member, c.reauthenticate},
 		{"POST /reauthenticate/passkey", member, c.reauthenticatePasskey},
-		{"POST /logout", begun, c.logout},
+		{"POST /logout", open, c.logout},
 		{"GET /invitation/{token}", open, c.invitationPage},
 		{"POST /invitation/{token}", open, c.invitation},
 	}
@@ -250,8 +250,10 @@ func (c *console) reauthenticatePasskey(v *visit) error {
 }
 
 func (c *console) logout(v *visit) error {
-	if err := c.Access.SignOut(v.ctx, v.session); err != nil {
-		return err
+	if v.session.ID != "" { // it may have ended by itself
+		if err := c.Access.SignOut(v.ctx, v.session); err != nil {
+			return err
+		}
 	}
 	v.forget()
 	return v.done("/login", "signed-out")

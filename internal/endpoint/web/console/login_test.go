@@ -168,3 +168,17 @@ func TestThePasswordIsChangedWithTheOldOneOnly(t *testing.T) {
 	other.get("/me").to(t, "/login?next=%2Fme")
 	w.visitor().post("/login", "email", "root@example.com", "password", goodPassword).is(t, 401)
 }
+
+func FuzzRedirectsStayOnThisHost(f *testing.F) {
+	for _, s := range []string{"/", "//x", `/\x`, "/a?b=//c", "https://x", "/\t/x", "/%2f/x", "/.//x"} {
+		f.Add(s)
+	}
+	base, err := url.Parse("https://here.example/login")
+	must(f, err)
+	f.Fuzz(func(t *testing.T, next string) {
+		u, err := base.Parse(console.Local(next))
+		if err != nil || u.Scheme != "https" || u.Host != "here.example" {
+			t.Errorf("%q leads to %v, %v", next, u, err)
+		}
+	})
+}

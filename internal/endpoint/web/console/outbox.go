@@ -121,7 +121,6 @@ func (v *visit) messageListing(f outbox.Filter, back string) listing[outbox.Entr
 		},
 		fetch: func(p store.Page) ([]e, string, error) { return v.c.Outbox.List(v.c.DB.View(v.ctx), f, p) },
 		href:  func(x e) string { return "/outbox/" + x.ID },
-		name:  func(x e) string { return x.To },
 		empty: ui.EmptyStateProps{Icon: "mail", Title: v.say("Nothing has been sent yet"), Text: v.say("E-mail and SMS about orders, invitations and reminders appear here.")},
 		names: []string{"channel", "state", "to", "realm", "client"},
 	}
