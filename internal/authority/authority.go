@@ -71,6 +71,7 @@ type Authority struct {
 
 	Certificate *x509.Certificate // parsed DER; nil while waiting
 	algorithm   tbs.Algorithm
+	fixed       []tbs.Extension
 	responder   responder
 }
 
@@ -159,10 +160,20 @@ func (a *Authorities) Get(ctx context.Context, id string) (*Authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	return x, a.keep(id, x)
+}
+
+// keep prepares an authority for issuing and caches it.
+func (a *Authorities) keep(key string, x *Authority) (err error) {
+	if x.Certificate != nil {
+		if x.fixed, err = fixedExtensions(x, a.urls); err != nil {
+			return err
+		}
+	}
 	a.mu.Lock()
-	a.cache[id] = cached{x, a.clock.Now().Add(cacheLife)}
+	a.cache[key] = cached{x, a.clock.Now().Add(cacheLife)}
 	a.mu.Unlock()
-	return x, nil
+	return nil
 }
 
 // List returns all authorities, by realm and name. There are never many.
@@ -189,10 +200,7 @@ func (a *Authorities) For(ctx context.Context, realm string, p Purpose) (*Author
 	if err != nil {
 		return nil, err
 	}
-	a.mu.Lock()
-	a.cache[key] = cached{x, a.clock.Now().Add(cacheLife)}
-	a.mu.Unlock()
-	return x, nil
+	return x, a.keep(key, x)
 }
 
 // Chain returns the certificates from the authority up to and including its

@@ -136,21 +136,27 @@ func algorithmIn(raw []byte) (tbs.Algorithm, error) {
 
 // extensions are those of RFC 5280 for an end entity of the authority's purpose.
 func (a *Authorities) extensions(x *Authority, d Draft) ([]tbs.Extension, error) {
+	list := extensionList{all: append(make([]tbs.Extension, 0, len(x.fixed)+3), x.fixed...)}
+	list.add(tbs.KeyUsage(d.KeyUsage))
+	list.add(tbs.SubjectKeyID(d.SPKI))
+	if !d.SAN.Empty() {
+		list.add(tbs.SubjectAltName(d.SAN, false))
+	}
+	return list.all, list.err
+}
+
+// fixedExtensions are the same in every certificate of an authority.
+func fixedExtensions(x *Authority, urls URLs) ([]tbs.Extension, error) {
 	purpose := tbs.ClientAuth
 	if x.Purpose == ServerAuth {
 		purpose = tbs.ServerAuth
 	}
 	var list extensionList
 	list.add(tbs.BasicConstraints(false, 0), nil)
-	list.add(tbs.KeyUsage(d.KeyUsage))
 	list.add(tbs.ExtKeyUsage(purpose))
-	list.add(tbs.SubjectKeyID(d.SPKI))
 	list.add(tbs.AuthorityKeyID(x.Certificate.SubjectKeyId))
-	list.add(tbs.AIA([]string{a.urls.OCSP(x.ID)}, []string{a.urls.Issuer(x.ID)}))
-	list.add(tbs.CRLDistributionPoints(a.urls.CRL(x.ID)))
-	if !d.SAN.Empty() {
-		list.add(tbs.SubjectAltName(d.SAN, false))
-	}
+	list.add(tbs.AIA([]string{urls.OCSP(x.ID)}, []string{urls.Issuer(x.ID)}))
+	list.add(tbs.CRLDistributionPoints(urls.CRL(x.ID)))
 	return list.all, list.err
 }
 

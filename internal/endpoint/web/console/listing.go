@@ -31,7 +31,7 @@ type listing[T any] struct {
 	id, caption string
 	columns     []column[T]
 	fetch       func(store.Page) ([]T, string, error)
-	href        func(T) string // nil: rows lead nowhere
+	href        func(T) string     // nil: rows lead nowhere
 	empty       ui.EmptyStateProps // what to say when there is none at all
 	filters     []templ.Component
 	names       []string // of the filters' parameters

@@ -129,7 +129,7 @@ func TestAWithdrawalAsksForAFreshProof(t *testing.T) {
 	o := w.order(w.foo, "e-banking")
 	at := "/orders/" + o.ID
 	w.clock.Advance(11 * time.Minute)
-	v.get(at + "/withdraw").to(t, "/reauthenticate?next=%2Forders%2F"+o.ID+"%2Fwithdraw")
+	v.get(at+"/withdraw").to(t, "/reauthenticate?next=%2Forders%2F"+o.ID+"%2Fwithdraw")
 	v.post(at+"/withdraw", "reason", "keyCompromise").to(t, "/reauthenticate?next=%2Forders%2F"+o.ID+"%2Fwithdraw")
 	v.post("/reauthenticate", "password", "wrong", "next", at+"/withdraw").is(t, 401, "That is not your password.")
 	v.post("/reauthenticate", "password", goodPassword, "next", at+"/withdraw").to(t, at+"/withdraw")
@@ -160,10 +160,10 @@ func TestAnOrderIsApprovedBySomebodyElse(t *testing.T) {
 	if page := first.get(one); strings.Contains(page.body, one+"/approve") {
 		t.Error("whoever placed an order is offered to approve it")
 	}
-	first.post(one + "/approve").is(t, 403, "You placed this order yourself")
+	first.post(one+"/approve").is(t, 403, "You placed this order yourself")
 	second.get("/").is(t, 200, "Orders waiting for approval")
 	second.get(one).is(t, 200, "Approve", "Reject")
-	second.post(one + "/approve").to(t, one+"?done=order.approved")
+	second.post(one+"/approve").to(t, one+"?done=order.approved")
 	second.post(two+"/reject", "why", "").is(t, 400, "Say why")
 	second.post(two+"/reject", "why", "not agreed").to(t, two+"?done=order.rejected")
 	second.get(two).is(t, 200, "Rejected", "not agreed")

@@ -3,6 +3,7 @@ package console
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/a-h/templ"
@@ -196,3 +197,5 @@ func shortID(id string) string {
 	}
 	return id[:4] + "…" + id[len(id)-12:]
 }
+
+func compareFold(a, b string) int { return strings.Compare(strings.ToLower(a), strings.ToLower(b)) }

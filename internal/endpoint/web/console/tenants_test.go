@@ -138,7 +138,7 @@ func TestNobodyEditsTheirOwnRights(t *testing.T) {
 	}
 	v.post("/grants/"+w.admin.ID, "role", access.RoleRAOperator, "over", "/").is(t, 403)
 	v.get("/operators/" + w.admin.ID + "/disable")
-	v.post("/operators/" + w.admin.ID + "/disable").is(t, 403)
+	v.post("/operators/"+w.admin.ID+"/disable").is(t, 403)
 	op := w.operator("second@example.com", access.RoleRAOperator, w.foo.client.ID)
 	v.post("/grants/"+op.ID, "role", access.RoleAuditor, "over", "production/").to(t, "/operators/"+op.ID+"?done=grant.given")
 	page := v.get("/operators/" + op.ID)
