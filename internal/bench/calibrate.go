@@ -39,8 +39,11 @@ func (c Calibration) Drift(after Calibration) []string {
 		before float64
 		after  float64
 	}{
-		{"P-256", c.ECDSA, after.ECDSA}, {"RSA-2048", c.RSA, after.RSA}, {"SHA-256", c.SHA256, after.SHA256},
-		{"fdatasync", float64(c.Sync), float64(after.Sync)}, {"static GET", c.Static, after.Static},
+		{"P-256", c.ECDSA, after.ECDSA},
+		{"RSA-2048", c.RSA, after.RSA},
+		{"SHA-256", c.SHA256, after.SHA256},
+		{"fdatasync", float64(c.Sync), float64(after.Sync)},
+		{"static GET", c.Static, after.Static},
 	} {
 		if d := x.after/x.before - 1; math.Abs(d) > drifted {
 			moved = append(moved, fmt.Sprintf("%s %+.0f %%", x.name, 100*d))

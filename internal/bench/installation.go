@@ -35,7 +35,33 @@ func (s *session) install(ctx context.Context, p plan) (*installation, error) {
 		}
 	}
 	i := &installation{s: s, args: []string{"product", "--dir", p.dir, "--database", p.database, fmt.Sprintf("--approval=%t", p.approval), fmt.Sprintf("--messages=%t", p.messages)}}
-	return i, i.begin(ctx)
+	if err := i.begin(ctx); err != nil {
+		return nil, err
+	}
+	return i, i.settle(ctx)
+}
+
+// How long settle looks, and how long it waits at most.
+const (
+	settleLook = 250 * time.Millisecond
+	settleTime = 30 * time.Second
+)
+
+// settle waits until the product has done what it does once after a start, such
+// as making keys for its pool.
+func (i *installation) settle(ctx context.Context) error {
+	before, err := i.usage()
+	for begin := time.Now(); err == nil && time.Since(begin) < settleTime; {
+		if err = pause(ctx, settleLook); err != nil {
+			break
+		}
+		var now usage
+		if now, err = i.usage(); now.cpu-before.cpu <= settleLook/20 {
+			break
+		}
+		before = now
+	}
+	return err
 }
 
 func (i *installation) begin(ctx context.Context) (err error) {

@@ -179,7 +179,7 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	if err := h.openBlobs(); err != nil {
 		return err
 	}
-	h.Queue = jobs.New(h.DB, h.Clock, h.Logger, jobs.Options{})
+	h.Queue = jobs.New(h.DB, h.Clock, h.Logger, jobs.Options{Grace: max(time.Second, h.Config.Limits.ShutdownTimeout-jobs.Stopping)})
 	if err := h.openOutbox(); err != nil {
 		return err
 	}

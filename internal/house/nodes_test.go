@@ -90,6 +90,7 @@ func (g *gateway) trusted(t *testing.T) string {
 // A user loads one node through HTTPS and notes what it was told.
 type user struct {
 	*housetest.Caller
+	other  *housetest.Caller // of the other node
 	ledger ledger
 	killed *atomic.Bool // the node: from then on errors are expected
 	failed func(error)
@@ -101,9 +102,12 @@ func (u *user) round(ctx context.Context) {
 	if u.ok(a, err, http.StatusCreated) {
 		u.told("issued", c.Order, "production-clients-1", c.Serial)
 	}
-	o, a, err := u.Order(ctx, "load")
+	name := "load-" + hex.EncodeToString(noise(6))
+	o, a, err := u.Order(ctx, name)
 	if u.ok(a, err, http.StatusCreated) {
 		u.told("issued", o.ID, "production-clients-1", o.Serial)
+	} else {
+		u.again(ctx, name)
 	}
 	content := noise(100 << 10)
 	a, err = u.Document(ctx, http.MethodPost, "", bytes.NewReader(content))
@@ -111,6 +115,22 @@ func (u *user) round(ctx context.Context) {
 		sum := sha256.Sum256(content)
 		u.told("stored", string(a.Body), hex.EncodeToString(sum[:]))
 	}
+}
+
+// again repeats an order, whose answer was lost with its node, on the other one:
+// it gives the certificate, or the order that a later sweep will finish.
+func (u *user) again(ctx context.Context, name string) {
+	o, a, err := u.other.Order(ctx, name)
+	switch {
+	case err != nil:
+		u.failed(err)
+	case a.Status == http.StatusCreated:
+		u.told("issued", o.ID, "production-clients-1", o.Serial)
+	case a.Status == http.StatusServiceUnavailable && bytes.Contains(a.Body, []byte(`"order":"ord-`)):
+	default:
+		u.failed(fmt.Errorf("repeated with its Idempotency-Key: %d %s", a.Status, a.Body))
+	}
+	u.told("repeated", name)
 }
 
 func (u *user) ok(a housetest.Answer, err error, want int) bool {
@@ -171,7 +191,7 @@ func TestTwoNodesOneKilledUnderLoad(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			u := &user{Caller: caller, ledger: book, killed: &killed[i], failed: func(err error) {
+			u := &user{Caller: caller, other: callers[1-i], ledger: book, killed: &killed[i], failed: func(err error) {
 				if ctx.Err() == nil {
 					t.Errorf("node %s: %v", nodes[i].Node, err)
 				}
@@ -317,10 +337,15 @@ func checkNodes(t *testing.T, k task, gate *gateway) {
 	}
 	housetest.Invariants(t, h.DB)
 	r := readLedger(t, k.Ledger)
-	t.Logf("%d orders issued, %d documents stored", len(r["issued"]), len(r["stored"]))
+	t.Logf("%d orders issued, %d documents stored, %d orders repeated on the other node", len(r["issued"]), len(r["stored"]), len(r["repeated"]))
 	checkOrders(t, h, r, false)
 	checkDocuments(t, h, r)
 	checkAudit(t, h)
+	for name := range r["repeated"] {
+		if n := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM orders WHERE slug = $1`, name); n != 1 {
+			t.Errorf("%s was sent again with its Idempotency-Key and gave %d orders", name, n)
+		}
+	}
 
 	sent := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM outbox WHERE channel = 'sms' AND state = 'delivered'`)
 	all := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM outbox WHERE channel = 'sms'`)

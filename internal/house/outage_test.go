@@ -74,6 +74,10 @@ func TestTheDatabaseIsAwayForTenSeconds(t *testing.T) {
 	}
 	end()
 	load.Wait()
+	waitFor(t, "messages, schedules and the audit log to go on", func() bool {
+		return housetest.Count(t, site.House.DB, `SELECT (SELECT COUNT(*) FROM outbox WHERE state IN ('waiting', 'sending')) + (SELECT COUNT(*) FROM audit_entries WHERE leaf IS NULL)
+			+ (SELECT COUNT(*) FROM jobs WHERE state = 'running')`) == 0
+	})
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
@@ -132,7 +136,7 @@ func (o *outage) round(ctx context.Context, c *housetest.Caller) {
 			o.note("withdrawn", made.Order)
 		}
 	}
-	placed, a, err := c.Order(ctx, "load")
+	placed, a, err := c.Order(ctx, "load-"+hex.EncodeToString(noise(6)))
 	if o.judge("order", a, err, http.StatusCreated) {
 		o.note("issued", placed.ID, "production-clients-1", placed.Serial)
 	}

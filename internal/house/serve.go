@@ -47,8 +47,10 @@ func (h *House) Serve(ctx context.Context, ready func([]*Listener)) error {
 	}
 	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
+	claim, stopQueue := context.WithCancel(ctx)
+	defer stopQueue()
 	var running sync.WaitGroup
-	running.Go(func() { h.background(work) })
+	running.Go(func() { h.background(work, claim) })
 	failed := make(chan error, len(list))
 	for _, l := range list {
 		h.Logger.Info("listening", "what", l.Name, "address", l.Address)
@@ -66,6 +68,7 @@ func (h *House) Serve(ctx context.Context, ready func([]*Listener)) error {
 	case err = <-failed:
 	}
 	h.Health.Drain()
+	stopQueue() // its jobs end in the time that requests have as well
 	err = errors.Join(err, h.shutdown(ctx, list))
 	stopWork()
 	running.Wait()
@@ -92,11 +95,12 @@ func (h *House) shutdown(ctx context.Context, list []*Listener) error {
 // sequenceEvery is how long an audit entry may wait for its place in the tree.
 const sequenceEvery = time.Second
 
-// background runs the queue, the audit sequencer and the notes of last use.
-func (h *House) background(ctx context.Context) {
+// background runs the audit sequencer and the notes of last use, and the queue
+// until claim ends.
+func (h *House) background(ctx, claim context.Context) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := h.Queue.Run(ctx); err != nil && ctx.Err() == nil {
+		if err := h.Queue.Run(claim); err != nil {
 			h.Logger.Error("the job queue stopped", "error", err)
 		}
 	})

@@ -15,6 +15,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
+	"github.com/sealwright/sealwright/internal/platform/config"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
@@ -140,4 +141,47 @@ func startOrder(s *housetest.Site, c *housetest.Caller) (<-chan outcome, gate) {
 		done <- outcome{a, err}
 	}()
 	return done, g
+}
+
+// A mail server that takes the connection and says nothing does not keep a node
+// from stopping in its time; the message waits for the next start.
+func TestStoppingDoesNotWaitForAServerThatHangs(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	connected := make(chan struct{}, 16)
+	go func() {
+		for {
+			conn, err := silent.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			defer conn.Close()
+			connected <- struct{}{}
+		}
+	}()
+	site := housetest.New(t, storetest.SQLite(t), housetest.Options{Configure: func(c *config.Config) {
+		c.Dev.Enabled = false
+		c.Limits.ShutdownTimeout = 6 * time.Second
+		c.Mail = config.Mail{Host: "127.0.0.1", Port: silent.Addr().(*net.TCPAddr).Port, StartTLS: config.StartTLSNever, From: "Test <test@example.org>"}
+	}})
+	stop := site.Serve(t)
+	caller, err := site.Caller(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, a, err := caller.Order(t.Context(), "hang"); err != nil || a.Status != http.StatusCreated {
+		t.Fatalf("%v %d %s", err, a.Status, a.Body)
+	}
+	<-connected
+	since := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(since); took > site.House.Config.Limits.ShutdownTimeout+time.Second {
+		t.Errorf("stopping took %v", took)
+	}
+	outboxHolds(t, site, `channel = 'email' AND state = 'waiting'`, 1)
 }

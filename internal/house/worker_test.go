@@ -15,6 +15,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/house/housetest"
 	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 )
 
@@ -53,7 +54,7 @@ func work(ctx context.Context, t task) error {
 	go loop("queue", func() error { return site.House.Queue.Run(ctx) })
 	go loop("audit", w.sequence)
 	for name, act := range map[string]func() error{
-		"generate": w.generate, "direct": w.direct, "bring": w.bring, "API certificate": w.apiCertificate, "document": w.document,
+		"generate": w.generate, "direct": w.direct, "bring": w.bring, "race": w.race, "API certificate": w.apiCertificate, "document": w.document,
 	} {
 		go loop(name, act)
 	}
@@ -141,6 +142,28 @@ func (w *worker) takeFile(person housetest.Recipient, token string, session secr
 		return err
 	}
 	return w.ledger.note("delivered", person.Order, d.ID)
+}
+
+// race withdraws an order in the moment in which its file is fetched.
+func (w *worker) race() error {
+	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(order.Generate))
+	if err != nil {
+		return err
+	}
+	if err := w.issued(o); err != nil {
+		return err
+	}
+	withdrawn := make(chan error, 1)
+	err = w.fetch(o, func(string, string) error {
+		go func() { withdrawn <- w.withdraw(o) }()
+		return nil
+	})
+	for _, err := range []error{err, <-withdrawn} {
+		if err != nil && !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.Gone) {
+			return err
+		}
+	}
+	return nil
 }
 
 // direct gets a certificate in the answer and withdraws every third.

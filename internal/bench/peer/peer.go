@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -24,8 +25,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
-
-	"crypto/tls"
 )
 
 // Find gives the path of step-ca.

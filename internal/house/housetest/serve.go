@@ -109,6 +109,11 @@ func (c *Caller) Do(req *http.Request) (Answer, error) {
 // API calls the REST API with the account's token. Answers of 200 to 299 are
 // read into the last argument, unless it is nil.
 func (c *Caller) API(ctx context.Context, method, path string, body, into any) (Answer, error) {
+	return c.keyed(ctx, "", method, path, body, into)
+}
+
+// keyed is API with an Idempotency-Key, unless that is empty.
+func (c *Caller) keyed(ctx context.Context, key, method, path string, body, into any) (Answer, error) {
 	b, err := json.Marshal(body)
 	if err != nil {
 		return Answer{}, err
@@ -124,6 +129,9 @@ func (c *Caller) API(ctx context.Context, method, path string, body, into any) (
 	req.Header.Set("Authorization", "Bearer "+c.Token)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
 	}
 	a, err := c.Do(req)
 	if err == nil && into != nil && a.Status/100 == 2 {
@@ -161,10 +169,11 @@ func (c *Caller) Certificate(ctx context.Context, shortName string) (Issued, *tl
 	return out, &tls.Certificate{Certificate: [][]byte{block.Bytes}, PrivateKey: key}, a, nil
 }
 
-// Order places an order whose key is made by the site.
+// Order places an order whose key is made by the site. The short name is the
+// Idempotency-Key too: the same call again gives the same order.
 func (c *Caller) Order(ctx context.Context, shortName string) (Issued, Answer, error) {
 	var out Issued
-	a, err := c.API(ctx, http.MethodPost, "/orders", map[string]any{
+	a, err := c.keyed(ctx, "order "+shortName, http.MethodPost, "/orders", map[string]any{
 		"realm": "production", "service": ServiceName, "shortName": shortName, "orderer": c.Person, "mode": "generate",
 	}, &out)
 	return out, a, err

@@ -140,13 +140,17 @@ func (q *Queue) renew(ctx context.Context) error {
 	return nil
 }
 
+// Stopping is how long [Queue.Run] waits for handlers whose contexts it has
+// ended, beyond the grace time.
+const Stopping = 5 * time.Second
+
 // wind waits for the running tasks as Run promises.
 func (q *Queue) wind(stop context.CancelFunc) error {
 	if q.idle(q.opts.Grace) {
 		return nil
 	}
 	stop()
-	if q.idle(5 * time.Second) {
+	if q.idle(Stopping) {
 		return nil
 	}
 	q.mu.Lock()

@@ -151,8 +151,10 @@ func (c *console) showAccount(v *visit, cause error) error {
 	}
 	p := ui.PageProps{Title: a.Name, Lead: v.say("Service account"), Environment: environment(a.Realm), Breadcrumb: []ui.Crumb{{Label: v.say("Service accounts"), Href: "/accounts"}}}
 	body := []templ.Component{card(ui.CardProps{Title: v.say("Account"), Actions: ui.Badge(v.accountState(a))}, ui.DescriptionList([]ui.Description{
-		{Term: v.say("Belongs to"), Value: ui.Text(v.place(a.Realm, a.Client))}, {Term: v.say("Ends"), Value: ui.Time(a.Ends)},
-		{Term: v.say("Since"), Value: ui.Date(a.Created)}, {Term: v.say("Id"), Value: ui.Mono(a.ID)},
+		{Term: v.say("Belongs to"), Value: ui.Text(v.place(a.Realm, a.Client))},
+		{Term: v.say("Ends"), Value: ui.Time(a.Ends)},
+		{Term: v.say("Since"), Value: ui.Date(a.Created)},
+		{Term: v.say("Id"), Value: ui.Mono(a.ID)},
 	}))}
 	for _, part := range []func(*visit, string) (templ.Component, error){c.tokensCard, c.certsCard} {
 		one, err := part(v, a.ID)
@@ -204,8 +206,10 @@ func (c *console) askDisableAccount(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ask(ui.ConfirmProps{Title: v.say("Disable %s?", a.Name), Object: a.Name, Confirm: v.say("Disable the account"),
-		Text: v.say("Its tokens and certificates are refused at once; integrations that use them stop. It can be undone.")}, "/accounts/"+a.ID,
+	return v.ask(ui.ConfirmProps{
+		Title: v.say("Disable %s?", a.Name), Object: a.Name, Confirm: v.say("Disable the account"),
+		Text: v.say("Its tokens and certificates are refused at once; integrations that use them stop. It can be undone."),
+	}, "/accounts/"+a.ID,
 		ui.Crumb{Label: v.say("Service accounts"), Href: "/accounts"}, ui.Crumb{Label: a.Name, Href: "/accounts/" + a.ID})
 }
 

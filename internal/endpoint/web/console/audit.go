@@ -99,7 +99,8 @@ func (c *console) auditPage(v *visit) error {
 		ui.Field(ui.FieldProps{Name: "actor", Label: v.say("Who (id)"), Value: f.Actor}),
 		ui.Field(ui.FieldProps{Name: "object", Label: v.say("Object (id)"), Value: v.field("object")}),
 		ui.Select(ui.SelectProps{Name: "result", Label: v.say("Result"), Blank: v.say("All"), Value: string(f.Result), Options: []ui.Option{
-			{Value: string(audit.OK), Label: v.say("Done")}, {Value: string(audit.Refused), Label: v.say("Refused")}, {Value: string(audit.Failed), Label: v.say("Failed")}}}),
+			{Value: string(audit.OK), Label: v.say("Done")}, {Value: string(audit.Refused), Label: v.say("Refused")}, {Value: string(audit.Failed), Label: v.say("Failed")},
+		}}),
 		ui.Select(ui.SelectProps{Name: "client", Label: v.say("Client"), Blank: v.say("All"), Value: v.field("client"), Options: v.clientOptions(nil)}),
 		ui.Field(ui.FieldProps{Name: "from", Label: v.say("From day"), Type: "date", Value: v.field("from")}),
 		ui.Field(ui.FieldProps{Name: "to", Label: v.say("To day"), Type: "date", Value: v.field("to")}),

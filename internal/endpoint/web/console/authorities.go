@@ -134,21 +134,30 @@ func (c *console) authorityPage(v *visit) error {
 func (c *console) showAuthority(v *visit, a anAuthority) error {
 	u := c.Authority.URLs()
 	facts := []ui.Description{
-		{Term: v.say("Id"), Value: ui.Mono(a.ID)}, {Term: v.say("Environment"), Value: ui.Text(a.Realm)}, {Term: v.say("Kind"), Value: ui.Text(a.Kind)},
-		{Term: v.say("For"), Value: ui.Text(string(a.Purpose))}, {Term: v.say("Above"), Value: ui.Text(a.Parent)}, {Term: v.say("Key"), Value: ui.Text(v.keyPlace(a.KeyRef))},
+		{Term: v.say("Id"), Value: ui.Mono(a.ID)},
+		{Term: v.say("Environment"), Value: ui.Text(a.Realm)},
+		{Term: v.say("Kind"), Value: ui.Text(a.Kind)},
+		{Term: v.say("For"), Value: ui.Text(string(a.Purpose))},
+		{Term: v.say("Above"), Value: ui.Text(a.Parent)},
+		{Term: v.say("Key"), Value: ui.Text(v.keyPlace(a.KeyRef))},
 	}
 	body := []templ.Component{card(ui.CardProps{Title: v.say("Authority"), Actions: ui.Badge(v.authorityState(a))}, ui.DescriptionList(facts))}
 	if x := a.Certificate; x != nil {
 		sum := sha256.Sum256(a.DER)
 		body = append(body,
 			card(ui.CardProps{Title: v.say("Certificate")}, ui.DescriptionList([]ui.Description{
-				{Term: v.say("Subject"), Value: ui.Mono(x.Subject.String())}, {Term: v.say("Valid"), Value: ui.Join(ui.Time(x.NotBefore), ui.Muted(v.say("to")), ui.Time(x.NotAfter))},
-				{Term: v.say("Key"), Value: ui.Text(keyText(x.PublicKey))}, {Term: v.say("Certificate"), Value: ui.Link(u.Issuer(a.ID), u.Issuer(a.ID))},
-				{Term: v.say("Revocation list"), Value: ui.Link(u.CRL(a.ID), u.CRL(a.ID))}, {Term: "OCSP", Value: ui.Mono(u.OCSP(a.ID))},
+				{Term: v.say("Subject"), Value: ui.Mono(x.Subject.String())},
+				{Term: v.say("Valid"), Value: ui.Join(ui.Time(x.NotBefore), ui.Muted(v.say("to")), ui.Time(x.NotAfter))},
+				{Term: v.say("Key"), Value: ui.Text(keyText(x.PublicKey))},
+				{Term: v.say("Certificate"), Value: ui.Link(u.Issuer(a.ID), u.Issuer(a.ID))},
+				{Term: v.say("Revocation list"), Value: ui.Link(u.CRL(a.ID), u.CRL(a.ID))},
+				{Term: "OCSP", Value: ui.Mono(u.OCSP(a.ID))},
 			}), ui.CopyBox(ui.CopyProps{ID: "sha256", Label: v.say("SHA-256 fingerprint"), Value: colons(sum[:])})),
 			card(ui.CardProps{Title: v.say("Revocation list"), Actions: ui.Badge(v.crlState(a))}, ui.DescriptionList([]ui.Description{
-				{Term: v.say("Number"), Value: ui.Text(v.say("%d", a.crl.Number))}, {Term: v.say("Entries"), Value: ui.Text(v.say("%d", a.crl.Entries))},
-				{Term: v.say("Issued"), Value: ui.Time(a.crl.ThisUpdate)}, {Term: v.say("Next by"), Value: ui.Time(a.crl.NextUpdate)},
+				{Term: v.say("Number"), Value: ui.Text(v.say("%d", a.crl.Number))},
+				{Term: v.say("Entries"), Value: ui.Text(v.say("%d", a.crl.Entries))},
+				{Term: v.say("Issued"), Value: ui.Time(a.crl.ThisUpdate)},
+				{Term: v.say("Next by"), Value: ui.Time(a.crl.NextUpdate)},
 			})))
 	}
 	return v.show(ui.PageProps{Title: a.Name, Breadcrumb: []ui.Crumb{{Label: v.say("Authorities"), Href: "/authorities"}}, Environment: environment(access.Realm(a.Realm))}, body...)

@@ -46,7 +46,7 @@ func (w *world) furnish() []string {
 		"/", "/orders", "/orders?q=nothing", "/orders/new", "/orders/new?client=" + w.foo.client.ID, "/orders/" + next.ID, "/orders/" + next.ID + "/withdraw",
 		"/clients", "/clients/new", "/clients/" + w.foo.client.ID, "/services/" + w.foo.service.ID, "/services/" + w.foo.service.ID + "/password", "/orderers/" + w.foo.person.ID,
 		"/accounts", "/accounts/" + a.ID, "/operators", "/operators/" + op.ID, "/operators/invite", "/roles", "/roles/new", "/roles/ra-operator",
-		"/me", "/me/security", "/me/tokens", "/me/certificates", "/client-certificates/new", "/tokens/new",
+		"/me", "/me/security", "/me/tokens", "/me/certificates", "/client-certificates/new", "/tokens/new", "/factors/new",
 		"/outbox", "/outbox/delivered", "/audit", "/authorities", "/authorities/production-clients-1", "/jobs", "/reauthenticate?next=/me",
 	}
 }
@@ -72,8 +72,10 @@ func TestEveryPageInChromium(t *testing.T) {
 		}
 	}
 	for _, o := range []browsertest.Options{
-		{Width: 360, Height: 740, Touch: true}, {Width: 360, Height: 740, Touch: true, Dark: true},
-		{Width: 1440, Height: 900}, {Width: 1440, Height: 900, Dark: true},
+		{Width: 360, Height: 740, Touch: true},
+		{Width: 360, Height: 740, Touch: true, Dark: true},
+		{Width: 1440, Height: 900},
+		{Width: 1440, Height: 900, Dark: true},
 	} {
 		scheme := map[bool]string{true: "dark", false: "light"}[o.Dark]
 		t.Run(fmt.Sprintf("%d px, %s", o.Width, scheme), func(t *testing.T) {
@@ -197,4 +199,31 @@ func TestOrderAndWithdrawWithoutScript(t *testing.T) {
 	if o := w.ordersOf(w.foo)[0]; o.State != order.Revoked {
 		t.Fatalf("the order is %s", o.State)
 	}
+}
+
+// The pages that only a form leads to: setting up the app, and what is shown once.
+func TestPagesShownOnceInChromium(t *testing.T) {
+	w := newWorld(t, options{second: true})
+	w.operator("new@example.com", access.RoleAdministrator, "")
+	p := browsertest.Start(t, browsertest.Options{Width: 360, Height: 740, Touch: true, Insecure: true})
+	signIn(p, w.server.URL, "new@example.com")
+	if !strings.HasSuffix(p.URL(), "/factors/new") {
+		t.Fatalf("the sign-in continues at %s", p.URL())
+	}
+	p.Screenshot("factors-new")
+	p.Follow("form[action='/factors/app'] button")
+	p.Accessible()
+	p.Screenshot("factors-app")
+
+	w = newWorld(t, options{})
+	_, _, err := w.access.CreateToken(t.Context(), w.root, w.admin.ID, access.TokenFields{Name: "ordering"})
+	must(t, err)
+	p = browsertest.Start(t, browsertest.Options{Width: 1280, Height: 800, Insecure: true})
+	signIn(p, w.server.URL, "root@example.com")
+	p.Go(w.server.URL + "/client-certificates/new")
+	p.Fill("#f-nickname", "Payroll 2026")
+	p.Follow("form[action='/client-certificates/new'] .sw-btn-primary")
+	p.Accessible()
+	p.Visible("[data-sw-copy=password]") // D15
+	p.Screenshot("certificate-ready")
 }

@@ -58,8 +58,10 @@ func (c *console) certsCard(v *visit, ownerID string) (templ.Component, error) {
 			}),
 		},
 		href: func(x x) string { return "/client-certificates/" + x.ID },
-		empty: ui.EmptyStateProps{Icon: "certificate", Title: v.say("No client authentication certificates"),
-			Text: v.say("A certificate takes the place of an API token: the program proves who it is by mutual TLS, and no key travels with the request.")},
+		empty: ui.EmptyStateProps{
+			Icon: "certificate", Title: v.say("No client authentication certificates"),
+			Text: v.say("A certificate takes the place of an API token: the program proves who it is by mutual TLS, and no key travels with the request."),
+		},
 	}
 	p := ui.CardProps{Title: v.say("Client authentication certificates"), Flush: true}
 	if v.mayCreate(ownerID, access.APICertOwn) {
@@ -120,7 +122,8 @@ func (c *console) certForm(v *visit, cause error) error {
 			side(
 				ui.Select(ui.SelectProps{Name: "encryption", Label: v.say("Encryption"), Blank: "-", Value: encryption, Options: v.encryptions(), Help: v.legacyHelp()}),
 				ui.Select(ui.SelectProps{Name: "hash", Label: v.say("Signature hash"), Blank: "-", Value: hash, Options: []ui.Option{
-					{Value: "SHA-256", Label: v.say("SHA-256 (recommended)")}, {Value: "SHA-384", Label: "SHA-384"}, {Value: "SHA-512", Label: "SHA-512"}}}),
+					{Value: "SHA-256", Label: v.say("SHA-256 (recommended)")}, {Value: "SHA-384", Label: "SHA-384"}, {Value: "SHA-512", Label: "SHA-512"},
+				}}),
 			),
 			buttons(ui.Button(ui.ButtonProps{Label: v.say("Generate certificate"), Variant: ui.Primary}), ui.Button(ui.ButtonProps{Label: v.say("Cancel"), Variant: ui.Quiet, Href: o.list})))),
 		card(ui.CardProps{Title: v.say("Before you begin")}, points([]string{
@@ -163,7 +166,7 @@ func (c *console) createCert(v *visit) error {
 			ui.Button(ui.ButtonProps{Label: v.say("Close"), Href: o.list}),
 		)),
 		card(ui.CardProps{Title: v.say("Next")}, points([]string{
-			v.say("Copy the password, then download the file. Both are gone when you close this page."),
+			v.say("Copy the password now: it is gone when you close this page. The file can be downloaded once."),
 			v.say("Note the end date, %s: the certificate must be replaced before it.", day(x.Ends)),
 			v.say("Never send file or password by e-mail or chat."),
 		})),
@@ -190,13 +193,19 @@ func (c *console) certPage(v *visit) error {
 	body := []templ.Component{}
 	if x.Fetched.IsZero() {
 		file = ui.Text(v.say("not downloaded yet"))
-		body = append(body, ui.Alert(ui.AlertProps{State: ui.Info, Text: v.say("The file can be downloaded once. Its password was shown when the certificate was made; without it the file is of no use."),
-			Action: act("/client-certificates/"+x.ID+"/download", ui.ButtonProps{Label: v.say("Download once"), Icon: "download", Small: true})}))
+		body = append(body, ui.Alert(ui.AlertProps{
+			State: ui.Info, Text: v.say("The file can be downloaded once. Its password was shown when the certificate was made; without it the file is of no use."),
+			Action: act("/client-certificates/"+x.ID+"/download", ui.ButtonProps{Label: v.say("Download once"), Icon: "download", Small: true}),
+		}))
 	}
 	return v.show(ui.PageProps{Title: x.Nickname, Lead: v.say("Client authentication certificate of %s", o.name), Breadcrumb: o.crumbs},
 		append(body, card(ui.CardProps{Title: v.say("Certificate"), Actions: ui.Badge(v.certState(x))}, ui.DescriptionList([]ui.Description{
-			{Term: v.say("Expires"), Value: ui.Time(x.Ends)}, {Term: v.say("Encryption"), Value: ui.Text(x.Encryption.String())}, {Term: v.say("Signature hash"), Value: ui.Text(x.Hash)},
-			{Term: v.say("File"), Value: file}, {Term: v.say("Serial number"), Value: ui.Mono(x.Serial)}, {Term: v.say("Issuer"), Value: ui.Text(x.Authority)},
+			{Term: v.say("Expires"), Value: ui.Time(x.Ends)},
+			{Term: v.say("Encryption"), Value: ui.Text(x.Encryption.String())},
+			{Term: v.say("Signature hash"), Value: ui.Text(x.Hash)},
+			{Term: v.say("File"), Value: file},
+			{Term: v.say("Serial number"), Value: ui.Mono(x.Serial)},
+			{Term: v.say("Issuer"), Value: ui.Text(x.Authority)},
 			{Term: v.say("Created"), Value: ui.Join(ui.Time(x.Created), ui.Muted(v.say("by %s", x.CreatedBy)))},
 		})))...)
 }
@@ -228,8 +237,10 @@ func (c *console) askDeleteCert(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ask(ui.ConfirmProps{Title: v.say("Delete the certificate %s?", x.Nickname), Object: x.Nickname, Confirm: v.say("Delete the certificate"),
-		Text: v.say("It is withdrawn; integrations that use it stop at once. It cannot be undone.")}, o.list, o.crumbs...)
+	return v.ask(ui.ConfirmProps{
+		Title: v.say("Delete the certificate %s?", x.Nickname), Object: x.Nickname, Confirm: v.say("Delete the certificate"),
+		Text: v.say("It is withdrawn; integrations that use it stop at once. It cannot be undone."),
+	}, o.list, o.crumbs...)
 }
 
 func (c *console) deleteCert(v *visit) error {

@@ -190,8 +190,10 @@ func (c *console) askCloseClient(v *visit) error {
 	if err := v.session.RequireRecent(v.now(), recent); err != nil {
 		return err
 	}
-	return v.ask(ui.ConfirmProps{Title: v.say("Close %s?", cl.Name), Object: cl.Name, Confirm: v.say("Close the client"),
-		Text: v.say("Its services, authorised persons and service accounts end with it, at once. It cannot be undone.")}, "/clients/"+cl.ID, v.clientCrumbs(cl)...)
+	return v.ask(ui.ConfirmProps{
+		Title: v.say("Close %s?", cl.Name), Object: cl.Name, Confirm: v.say("Close the client"),
+		Text: v.say("Its services, authorised persons and service accounts end with it, at once. It cannot be undone."),
+	}, "/clients/"+cl.ID, v.clientCrumbs(cl)...)
 }
 
 func (c *console) closeClient(v *visit) error {
@@ -211,8 +213,11 @@ func (c *console) clientPage(v *visit) error {
 		return err
 	}
 	body := []templ.Component{card(ui.CardProps{Title: v.say("Organisation"), Actions: ui.Badge(v.standing(cl.Status))}, ui.DescriptionList([]ui.Description{
-		{Term: v.say("Environment"), Value: ui.Text(v.realmName(cl.Realm))}, {Term: v.say("Country"), Value: ui.Text(cl.Country)},
-		{Term: v.say("Organisation number"), Value: ui.Text(cl.OrgNumber)}, {Term: v.say("Since"), Value: ui.Date(cl.Created)}, {Term: v.say("Id"), Value: ui.Mono(cl.ID)},
+		{Term: v.say("Environment"), Value: ui.Text(v.realmName(cl.Realm))},
+		{Term: v.say("Country"), Value: ui.Text(cl.Country)},
+		{Term: v.say("Organisation number"), Value: ui.Text(cl.OrgNumber)},
+		{Term: v.say("Since"), Value: ui.Date(cl.Created)},
+		{Term: v.say("Id"), Value: ui.Mono(cl.ID)},
 	}))}
 	for _, part := range []func(*visit, access.Client) (templ.Component, error){c.servicesCard, c.orderersCard} {
 		one, err := part(v, cl)

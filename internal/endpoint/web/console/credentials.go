@@ -174,8 +174,10 @@ func (c *console) editToken(v *visit, cause error) error {
 	}
 	return v.show(ui.PageProps{Title: t.Name, Lead: v.say("API token of %s", o.name), Breadcrumb: o.crumbs},
 		card(ui.CardProps{Title: v.say("Token"), Actions: ui.Badge(v.tokenState(t))}, ui.DescriptionList([]ui.Description{
-			{Term: v.say("Ends with"), Value: ui.Mono("…" + t.Hint)}, {Term: v.say("End date"), Value: ui.Time(t.Ends)},
-			{Term: v.say("Last used"), Value: ui.Time(t.LastUsed)}, {Term: v.say("Created"), Value: ui.Time(t.Created)},
+			{Term: v.say("Ends with"), Value: ui.Mono("…" + t.Hint)},
+			{Term: v.say("End date"), Value: ui.Time(t.Ends)},
+			{Term: v.say("Last used"), Value: ui.Time(t.LastUsed)},
+			{Term: v.say("Created"), Value: ui.Time(t.Created)},
 		})),
 		card(ui.CardProps{Title: v.say("Change")}, form(ui.FormProps{Errors: ui.ErrorsOf(cause), Guard: true}, v.tokenFields(name, ends), v.saveButtons(v.say("Save"), o.tokens))))
 }
@@ -214,8 +216,10 @@ func (c *console) askDeleteToken(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ask(ui.ConfirmProps{Title: v.say("Delete the token %s?", t.Name), Object: t.Name + " · …" + t.Hint, Confirm: v.say("Delete the token"),
-		Text: v.say("Programs that use it are refused at once. Certificates that it allowed stop when no other token does. It cannot be undone.")}, o.tokens, o.crumbs...)
+	return v.ask(ui.ConfirmProps{
+		Title: v.say("Delete the token %s?", t.Name), Object: t.Name + " · …" + t.Hint, Confirm: v.say("Delete the token"),
+		Text: v.say("Programs that use it are refused at once. Certificates that it allowed stop when no other token does. It cannot be undone."),
+	}, o.tokens, o.crumbs...)
 }
 
 func (c *console) deleteToken(v *visit) error {

@@ -125,8 +125,10 @@ func (c *console) certificateWork(v *visit) (cards, figures []templ.Component, e
 		cards = append(cards, table("waiting", v.say("Orders waiting for approval"), waiting, []column[*order.Order]{named, all[4], all[7]}, ui.EmptyStateProps{}, nil))
 	}
 	if len(unclaimed) > 0 {
-		cards = append(cards, table("unclaimed", v.say("Files that nobody has fetched"), unclaimed, []column[*order.Order]{named, all[4],
-			dateColumn(v.say("Fetch by"), func(o *order.Order) time.Time { return o.Claim() })}, ui.EmptyStateProps{}, nil))
+		cards = append(cards, table("unclaimed", v.say("Files that nobody has fetched"), unclaimed, []column[*order.Order]{
+			named, all[4],
+			dateColumn(v.say("Fetch by"), func(o *order.Order) time.Time { return o.Claim() }),
+		}, ui.EmptyStateProps{}, nil))
 	}
 	return cards, figures, nil
 }

@@ -58,8 +58,10 @@ func (c *console) showNewFactor(v *visit, err error) error {
 	if ferr != nil {
 		return ferr
 	}
-	p := ui.BareProps{Title: v.say("Add a second factor"), Modules: module("passkey.js"),
-		Lead: v.say("A password can be overheard. With a second factor it is of no use to anybody else.")}
+	p := ui.BareProps{
+		Title: v.say("Add a second factor"), Modules: module("passkey.js"),
+		Lead: v.say("A password can be overheard. With a second factor it is of no use to anybody else."),
+	}
 	name := v.r.PostFormValue("name")
 	if name == "" {
 		name = v.say("Passkey of %s", v.session.Operator.Name)
@@ -111,7 +113,7 @@ func (c *console) showApp(v *visit, address string, err error) error {
 			ui.Field(ui.FieldProps{Name: "code", Label: v.say("Code from the app"), InputMode: "numeric", Autocomplete: "one-time-code", Required: true, Mono: true, MaxLength: 7, Focus: true}),
 			buttons(ui.Button(ui.ButtonProps{Label: v.say("Confirm"), Variant: ui.Primary, Block: true})),
 		),
-		ui.Link(v.say("Choose another second factor"), withNext(factorsPage, v.next())),
+		linkLine(v.say("Choose another second factor"), withNext(factorsPage, v.next())),
 	)
 }
 

@@ -17,8 +17,10 @@ func (c *console) showInvitation(v *visit, err error) error {
 	v.back = "/login"
 	return v.sheet(ui.BareProps{Title: v.say("Welcome, %s", inv.Operator.Name), Lead: v.say("Choose the password for %s. Next you set up a second factor.", inv.Operator.Email)},
 		form(ui.FormProps{Errors: ui.ErrorsOf(err)},
-			ui.Field(ui.FieldProps{Name: "password", Label: v.say("New password"), Hint: v.say("At least 12 characters. Several unrelated words are easy to remember and hard to guess."), Type: "password",
-				Autocomplete: "new-password", Required: true, Focus: true}),
+			ui.Field(ui.FieldProps{
+				Name: "password", Label: v.say("New password"), Hint: v.say("At least 12 characters. Several unrelated words are easy to remember and hard to guess."), Type: "password",
+				Autocomplete: "new-password", Required: true, Focus: true,
+			}),
 			ui.Field(ui.FieldProps{Name: "again", Label: v.say("The same password again"), Type: "password", Autocomplete: "new-password", Required: true}),
 			buttons(ui.Button(ui.ButtonProps{Label: v.say("Continue"), Variant: ui.Primary, Block: true})),
 		),

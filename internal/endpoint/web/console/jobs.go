@@ -75,7 +75,8 @@ func (c *console) jobsPage(v *visit) error {
 		filters: []templ.Component{
 			ui.Field(ui.FieldProps{Name: "kind", Label: v.say("Kind"), Type: "search", Value: f.Kind}),
 			ui.Select(ui.SelectProps{Name: "state", Label: v.say("State"), Blank: v.say("All"), Value: f.State, Options: []ui.Option{
-				{Value: jobs.Waiting, Label: v.say("Waiting")}, {Value: jobs.Running, Label: v.say("Running")}, {Value: jobs.Finished, Label: v.say("Done")}, {Value: jobs.Failed, Label: v.say("Failed")}}}),
+				{Value: jobs.Waiting, Label: v.say("Waiting")}, {Value: jobs.Running, Label: v.say("Running")}, {Value: jobs.Finished, Label: v.say("Done")}, {Value: jobs.Failed, Label: v.say("Failed")},
+			}}),
 		},
 		names: []string{"kind", "state"},
 	}

@@ -58,8 +58,10 @@ func (l listing[T]) parts(v *visit) ([]templ.Component, error) {
 	table := l.table(items)
 	table.ID, table.URL, table.Next, table.CSV = l.id, v.r.URL, next, true
 	if l.filtered(v) || q.After != "" {
-		table.Empty = ui.EmptyStateProps{Icon: "search", Title: v.say("Nothing matches"), Text: v.say("Change or clear the filter to see more."),
-			Action: ui.Button(ui.ButtonProps{Label: v.say("Show all"), Href: v.r.URL.Path})}
+		table.Empty = ui.EmptyStateProps{
+			Icon: "search", Title: v.say("Nothing matches"), Text: v.say("Change or clear the filter to see more."),
+			Action: ui.Button(ui.ButtonProps{Label: v.say("Show all"), Href: v.r.URL.Path}),
+		}
 	}
 	if len(l.filters) == 0 {
 		return []templ.Component{ui.Table(table)}, nil

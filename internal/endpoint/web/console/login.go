@@ -135,15 +135,17 @@ func (c *console) showSecond(v *visit, err error) error {
 	if f.TOTP || err != nil {
 		body = append(body, form(ui.FormProps{Action: "/login/second", Errors: ui.ErrorsOf(err)},
 			hidden("next", v.next()),
-			ui.Field(ui.FieldProps{Name: "code", Label: v.say("Code from your authenticator app"), Hint: v.say("Six digits; a new one every half minute"), InputMode: "numeric",
-				Autocomplete: "one-time-code", Required: true, Mono: true, MaxLength: 7, Focus: true}),
+			ui.Field(ui.FieldProps{
+				Name: "code", Label: v.say("Code from your authenticator app"), Hint: v.say("Six digits; a new one every half minute"), InputMode: "numeric",
+				Autocomplete: "one-time-code", Required: true, Mono: true, MaxLength: 7, Focus: true,
+			}),
 			buttons(ui.Button(ui.ButtonProps{Label: v.say("Continue"), Variant: ui.Primary, Block: true})),
 		))
 	}
 	if len(f.Passkeys) > 0 {
 		body = append(body, v.passkeyForm(passkeyProps{Kind: "get", Action: "/login/second/passkey", Begin: "/login/second/passkey/begin", Label: v.say("Use your passkey")}))
 	}
-	body = append(body, ui.Link(v.say("I cannot use either: take a recovery code"), withNext("/login/recovery", v.next())),
+	body = append(body, linkLine(v.say("I cannot use either: take a recovery code"), withNext("/login/recovery", v.next())),
 		act("/logout", ui.ButtonProps{Label: v.say("Sign in as somebody else"), Variant: ui.Quiet, Block: true}))
 	return v.sheet(p, body...)
 }
@@ -191,7 +193,7 @@ func (c *console) showRecovery(v *visit, err error) error {
 			buttons(ui.Button(ui.ButtonProps{Label: v.say("Continue"), Variant: ui.Primary, Block: true})),
 		),
 		text(v.say("No code left? Ask an administrator to reset your access.")),
-		ui.Link(v.say("Back to the other ways"), withNext("/login/second", v.next())),
+		linkLine(v.say("Back to the other ways"), withNext("/login/second", v.next())),
 	)
 }
 
@@ -216,7 +218,7 @@ func (c *console) showReauthenticate(v *visit, err error) error {
 	if len(f.Passkeys) > 0 {
 		body = append(body, v.passkeyForm(passkeyProps{Kind: "get", Action: "/reauthenticate/passkey", Begin: "/login/second/passkey/begin", Label: v.say("Use your passkey")}))
 	}
-	body = append(body, ui.Link(v.say("Cancel"), "/"))
+	body = append(body, linkLine(v.say("Cancel"), "/"))
 	return v.sheet(ui.BareProps{Title: v.say("Is it still you?"), Lead: v.say("What you are about to do cannot be undone, or concerns how you sign in."), Modules: module("passkey.js")}, body...)
 }
 

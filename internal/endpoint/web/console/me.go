@@ -52,14 +52,18 @@ func (c *console) mePage(v *visit, cause error) error {
 	}
 	return v.show(v.meProps(), v.meTabs(),
 		card(ui.CardProps{Title: v.say("About you")}, ui.DescriptionList([]ui.Description{
-			{Term: v.say("Name"), Value: ui.Text(o.Name)}, {Term: v.say("Title"), Value: ui.Text(o.Title)}, {Term: v.say("E-mail"), Value: ui.Text(o.Email)},
-			{Term: v.say("Last log-in"), Value: ui.Time(o.LastLogin)}, {Term: v.say("Id"), Value: ui.Mono(o.ID)},
+			{Term: v.say("Name"), Value: ui.Text(o.Name)},
+			{Term: v.say("Title"), Value: ui.Text(o.Title)},
+			{Term: v.say("E-mail"), Value: ui.Text(o.Email)},
+			{Term: v.say("Last log-in"), Value: ui.Time(o.LastLogin)},
+			{Term: v.say("Id"), Value: ui.Mono(o.ID)},
 		}), ui.Muted(v.say("Name, title and e-mail are changed by whoever administers operators."))),
 		card(ui.CardProps{Title: v.say("Preferences")}, form(ui.FormProps{Action: "/me", Errors: ui.ErrorsOf(cause)},
 			side(
 				ui.Select(ui.SelectProps{Name: "language", Label: v.say("Language"), Hint: v.say("Of messages; pages follow as they are translated"), Blank: "-", Value: o.Language, Options: v.languages()}),
 				ui.Select(ui.SelectProps{Name: "theme", Label: v.say("Light or dark"), Hint: v.say("Unless this browser has a choice of its own"), Blank: v.say("As the system says"), Value: o.Theme, Options: []ui.Option{
-					{Value: "light", Label: v.say("Light")}, {Value: "dark", Label: v.say("Dark")}}}),
+					{Value: "light", Label: v.say("Light")}, {Value: "dark", Label: v.say("Dark")},
+				}}),
 			),
 			ui.Checkbox(ui.CheckboxProps{Name: "muted", Label: v.say("Do not tell me what other operators do"), Hint: v.say("No reminders about certificates that end either"), Checked: o.Muted, Disabled: !v.scope().Holds(access.NotifyOwn)}),
 			buttons(ui.Button(ui.ButtonProps{Label: v.say("Save"), Variant: ui.Primary})))),

@@ -57,7 +57,8 @@ func (c *console) operatorsPage(v *visit) error {
 		filters: []templ.Component{
 			ui.Field(ui.FieldProps{Name: "q", Label: v.say("Name or e-mail"), Type: "search", Value: q.Search}),
 			ui.Select(ui.SelectProps{Name: "status", Label: v.say("State"), Blank: v.say("All"), Value: string(q.Status), Options: []ui.Option{
-				{Value: string(access.Active), Label: v.say("Active")}, {Value: string(access.Invited), Label: v.say("Invited")}, {Value: string(access.Disabled), Label: v.say("Disabled")}}}),
+				{Value: string(access.Active), Label: v.say("Active")}, {Value: string(access.Invited), Label: v.say("Invited")}, {Value: string(access.Disabled), Label: v.say("Disabled")},
+			}}),
 		},
 		names: []string{"q", "status"},
 	}
@@ -138,9 +139,14 @@ func (c *console) showOperator(v *visit, cause error) error {
 	}
 	self := o.ID == v.session.Operator.ID
 	body := []templ.Component{card(ui.CardProps{Title: v.say("Operator"), Actions: ui.Badge(v.standing(o.Status))}, ui.DescriptionList([]ui.Description{
-		{Term: v.say("E-mail"), Value: ui.Text(o.Email)}, {Term: v.say("Title"), Value: ui.Text(o.Title)}, {Term: v.say("Language"), Value: ui.Text(languageNames[o.Language])},
-		{Term: v.say("Second factor"), Value: ui.Text(v.yes(o.SecondFactor))}, {Term: v.say("Notifications"), Value: ui.Text(map[bool]string{true: v.say("muted"), false: v.say("on")}[o.Muted])},
-		{Term: v.say("Last log-in"), Value: ui.Time(o.LastLogin)}, {Term: v.say("Since"), Value: ui.Date(o.Created)}, {Term: v.say("Id"), Value: ui.Mono(o.ID)},
+		{Term: v.say("E-mail"), Value: ui.Text(o.Email)},
+		{Term: v.say("Title"), Value: ui.Text(o.Title)},
+		{Term: v.say("Language"), Value: ui.Text(languageNames[o.Language])},
+		{Term: v.say("Second factor"), Value: ui.Text(v.yes(o.SecondFactor))},
+		{Term: v.say("Notifications"), Value: ui.Text(map[bool]string{true: v.say("muted"), false: v.say("on")}[o.Muted])},
+		{Term: v.say("Last log-in"), Value: ui.Time(o.LastLogin)},
+		{Term: v.say("Since"), Value: ui.Date(o.Created)},
+		{Term: v.say("Id"), Value: ui.Mono(o.ID)},
 	})), grants}
 	p := ui.PageProps{Title: o.Name, Breadcrumb: operatorCrumbs(v)}
 	if !self && v.scope().Holds(access.OperatorWrite) {
@@ -201,15 +207,19 @@ func (c *console) askOperator(v *visit, q func(access.Operator) ui.ConfirmProps)
 
 func (c *console) askDisableOperator(v *visit) error {
 	return c.askOperator(v, func(o access.Operator) ui.ConfirmProps {
-		return ui.ConfirmProps{Title: v.say("Disable %s?", o.Name), Object: o.Name + " · " + o.Email, Confirm: v.say("Disable the operator"),
-			Text: v.say("All sessions end at once; API tokens and certificates are refused. It can be undone.")}
+		return ui.ConfirmProps{
+			Title: v.say("Disable %s?", o.Name), Object: o.Name + " · " + o.Email, Confirm: v.say("Disable the operator"),
+			Text: v.say("All sessions end at once; API tokens and certificates are refused. It can be undone."),
+		}
 	})
 }
 
 func (c *console) askResetOperator(v *visit) error {
 	return c.askOperator(v, func(o access.Operator) ui.ConfirmProps {
-		return ui.ConfirmProps{Title: v.say("Reset the access of %s?", o.Name), Object: o.Name + " · " + o.Email, Confirm: v.say("Reset and invite anew"),
-			Text: v.say("Password, second factors and sessions are taken away, and a new invitation goes out. API tokens stay: disable the operator if the account was abused.")}
+		return ui.ConfirmProps{
+			Title: v.say("Reset the access of %s?", o.Name), Object: o.Name + " · " + o.Email, Confirm: v.say("Reset and invite anew"),
+			Text: v.say("Password, second factors and sessions are taken away, and a new invitation goes out. API tokens stay: disable the operator if the account was abused."),
+		}
 	})
 }
 

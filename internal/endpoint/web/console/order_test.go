@@ -108,7 +108,7 @@ func TestTheOrderPageShowsTheCertificate(t *testing.T) {
 	}
 	_, rest = pem.Decode([]byte(v.get(at + "/chain.pem").body))
 	if block, _ = pem.Decode(rest); block == nil {
-		t.Error("the chain is the certificate alone")
+		t.Fatal("the chain is the certificate alone")
 	}
 	if x, err = x509.ParseCertificate(block.Bytes); err != nil || x.Subject.CommonName != "Test Clients production" {
 		t.Errorf("the chain continues with %v, %v", x, err)

@@ -34,8 +34,10 @@ func (v *visit) anOrder(p access.Permission) (*order.Order, error) {
 func (v *visit) question(o *order.Order, ask ui.ConfirmProps) error {
 	at := "/orders/" + o.ID
 	ask.Href = ""
-	return v.show(ui.PageProps{Title: ask.Confirm, Environment: environment(o.Realm),
-		Breadcrumb: []ui.Crumb{{Label: v.say("Orders"), Href: "/orders"}, {Label: o.CommonName, Href: at}}}, ui.ConfirmPanel(ask, at))
+	return v.show(ui.PageProps{
+		Title: ask.Confirm, Environment: environment(o.Realm),
+		Breadcrumb: []ui.Crumb{{Label: v.say("Orders"), Href: "/orders"}, {Label: o.CommonName, Href: at}},
+	}, ui.ConfirmPanel(ask, at))
 }
 
 func (c *console) rejectPage(v *visit) error { return c.showReject(v, nil) }

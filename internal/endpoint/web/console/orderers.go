@@ -46,8 +46,10 @@ func (c *console) orderersCard(v *visit, cl access.Client) (templ.Component, err
 			dateColumn(v.say("Since"), func(x o) time.Time { return x.Added }),
 		},
 		href: func(x o) string { return "/orderers/" + x.ID },
-		empty: ui.EmptyStateProps{Icon: "users", Title: v.say("Nobody is authorised yet"),
-			Text: v.say("A certificate is handed to a person whom the client has authorised in writing. Record that person here.")},
+		empty: ui.EmptyStateProps{
+			Icon: "users", Title: v.say("Nobody is authorised yet"),
+			Text: v.say("A certificate is handed to a person whom the client has authorised in writing. Record that person here."),
+		},
 	}
 	p := ui.CardProps{Title: v.say("Authorised persons"), Flush: true}
 	if cl.Status == access.Active && v.scope().Allows(access.OrdererWrite, cl.Realm, cl.ID) {
@@ -128,7 +130,9 @@ func (c *console) showOrderer(v *visit, cause error) error {
 	}
 	p := ui.PageProps{Title: o.Name, Lead: v.say("Authorised to receive certificates for %s", v.clientName(o.Client)), Environment: environment(o.Realm), Breadcrumb: crumbs}
 	facts := []ui.Description{
-		{Term: v.say("E-mail"), Value: ui.Text(o.Email)}, {Term: v.say("Mobile"), Value: ui.Text(o.Mobile)}, {Term: v.say("Language"), Value: ui.Text(languageNames[o.Language])},
+		{Term: v.say("E-mail"), Value: ui.Text(o.Email)},
+		{Term: v.say("Mobile"), Value: ui.Text(o.Mobile)},
+		{Term: v.say("Language"), Value: ui.Text(languageNames[o.Language])},
 		{Term: v.say("Authorised"), Value: ui.Join(ui.Time(o.Added), ui.Muted(v.say("by %s", o.AddedBy)))},
 	}
 	if !o.Active {
@@ -165,8 +169,10 @@ func (c *console) askEndOrderer(v *visit) error {
 	if err != nil {
 		return err
 	}
-	return v.ask(ui.ConfirmProps{Title: v.say("End the authorisation of %s?", o.Name), Object: o.Name + " · " + o.Email, Confirm: v.say("End the authorisation"),
-		Text: v.say("No new certificates go to this person. Those that exist go on working; withdraw them if need be.")}, "/orderers/"+o.ID, crumbs...)
+	return v.ask(ui.ConfirmProps{
+		Title: v.say("End the authorisation of %s?", o.Name), Object: o.Name + " · " + o.Email, Confirm: v.say("End the authorisation"),
+		Text: v.say("No new certificates go to this person. Those that exist go on working; withdraw them if need be."),
+	}, "/orderers/"+o.ID, crumbs...)
 }
 
 func (c *console) endOrderer(v *visit) error {

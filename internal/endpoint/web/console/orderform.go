@@ -160,11 +160,15 @@ func (c *console) recipientField(v *visit, f orderForm, cl access.Client, people
 	for _, p := range people {
 		options = append(options, ui.Option{Value: p.ID, Label: p.Name + " · " + p.Email + " · " + p.Mobile})
 	}
-	field := ui.Select(ui.SelectProps{Name: "orderer", Label: v.say("Recipient"), Value: f.Orderer, Options: options,
-		Hint: v.say("A person whom %s has authorised. The link goes by e-mail, the one-time password by SMS.", cl.Name)})
+	field := ui.Select(ui.SelectProps{
+		Name: "orderer", Label: v.say("Recipient"), Value: f.Orderer, Options: options,
+		Hint: v.say("A person whom %s has authorised. The link goes by e-mail, the one-time password by SMS.", cl.Name),
+	})
 	if !v.scope().Allows(access.OrdererRead, cl.Realm, cl.ID) {
-		field = ui.Field(ui.FieldProps{Name: "orderer", Label: v.say("Recipient"), Value: f.Orderer, Mono: true,
-			Hint: v.say("The id of the authorised person. You may not see the list; ask whoever looks after %s.", cl.Name)})
+		field = ui.Field(ui.FieldProps{
+			Name: "orderer", Label: v.say("Recipient"), Value: f.Orderer, Mono: true,
+			Hint: v.say("The id of the authorised person. You may not see the list; ask whoever looks after %s.", cl.Name),
+		})
 	}
 	if v.scope().Allows(access.OrdererWrite, cl.Realm, cl.ID) {
 		return stack(field, ui.Link(v.say("Authorise another person"), "/clients/"+cl.ID+"/orderers/new"))
@@ -175,15 +179,20 @@ func (c *console) recipientField(v *visit, f orderForm, cl access.Client, people
 func (c *console) keyFields(v *visit, f orderForm) templ.Component {
 	return side(
 		ui.Select(ui.SelectProps{Name: "algorithm", Label: v.say("Type of key"), Blank: "-", Value: f.Algorithm, Options: v.algorithms()}),
-		ui.Select(ui.SelectProps{Name: "profile", Label: v.say("Encryption of the file"), Blank: "-", Value: f.Profile, Options: v.encryptions(),
-			Help: v.legacyHelp()}),
+		ui.Select(ui.SelectProps{
+			Name: "profile", Label: v.say("Encryption of the file"), Blank: "-", Value: f.Profile, Options: v.encryptions(),
+			Help: v.legacyHelp(),
+		}),
 	)
 }
 
 func (v *visit) algorithms() []ui.Option {
 	return []ui.Option{
-		{Value: string(keys.P256), Label: v.say("EC P-256 (recommended)")}, {Value: string(keys.P384), Label: "EC P-384"},
-		{Value: string(keys.RSA2048), Label: "RSA 2048"}, {Value: string(keys.RSA3072), Label: "RSA 3072"}, {Value: string(keys.RSA4096), Label: "RSA 4096"},
+		{Value: string(keys.P256), Label: v.say("EC P-256 (recommended)")},
+		{Value: string(keys.P384), Label: "EC P-384"},
+		{Value: string(keys.RSA2048), Label: "RSA 2048"},
+		{Value: string(keys.RSA3072), Label: "RSA 3072"},
+		{Value: string(keys.RSA4096), Label: "RSA 4096"},
 	}
 }
 

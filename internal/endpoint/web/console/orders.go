@@ -162,8 +162,10 @@ func (v *visit) orderListing(f order.Filter) listing[*order.Order] {
 		},
 		fetch: func(p store.Page) ([]o, string, error) { return v.c.Orders.List(v.ctx, v.scope(), f, p) },
 		href:  func(o o) string { return "/orders/" + o.ID },
-		empty: ui.EmptyStateProps{Icon: "certificate", Title: v.say("No orders yet"),
-			Text: v.say("An order gives an authorised person of a client a certificate for its service. It appears here with every step that it takes.")},
+		empty: ui.EmptyStateProps{
+			Icon: "certificate", Title: v.say("No orders yet"),
+			Text: v.say("An order gives an authorised person of a client a certificate for its service. It appears here with every step that it takes."),
+		},
 		names: []string{"q", "realm", "client", "service", "state", "days"},
 	}
 	if v.scope().Holds(access.CertificateOrder) {

@@ -158,10 +158,16 @@ func (c *console) outboxPage(v *visit) error {
 	l.filters = []templ.Component{
 		ui.Field(ui.FieldProps{Name: "to", Label: v.say("To"), Type: "search", Value: f.To, Placeholder: v.say("Whole address or number")}),
 		ui.Select(ui.SelectProps{Name: "channel", Label: v.say("Channel"), Blank: v.say("All"), Value: string(f.Channel), Options: []ui.Option{
-			{Value: "email", Label: v.say("E-mail")}, {Value: "sms", Label: v.say("SMS")}, {Value: "webhook", Label: v.say("Webhook")}}}),
+			{Value: "email", Label: v.say("E-mail")}, {Value: "sms", Label: v.say("SMS")}, {Value: "webhook", Label: v.say("Webhook")},
+		}}),
 		ui.Select(ui.SelectProps{Name: "state", Label: v.say("State"), Blank: v.say("All"), Value: f.State, Options: []ui.Option{
-			{Value: outbox.Waiting, Label: v.say("Waiting")}, {Value: outbox.Sending, Label: v.say("Being sent")}, {Value: outbox.Delivered, Label: v.say("Delivered")},
-			{Value: outbox.Failed, Label: v.say("Failed")}, {Value: outbox.Expired, Label: v.say("Expired")}, {Value: outbox.Cancelled, Label: v.say("Cancelled")}}}),
+			{Value: outbox.Waiting, Label: v.say("Waiting")},
+			{Value: outbox.Sending, Label: v.say("Being sent")},
+			{Value: outbox.Delivered, Label: v.say("Delivered")},
+			{Value: outbox.Failed, Label: v.say("Failed")},
+			{Value: outbox.Expired, Label: v.say("Expired")},
+			{Value: outbox.Cancelled, Label: v.say("Cancelled")},
+		}}),
 		ui.Select(ui.SelectProps{Name: "client", Label: v.say("Client"), Blank: blank, Value: f.Client, Options: options}),
 	}
 	return l.serve(v, ui.PageProps{Title: v.say("Outbox"), Lead: v.say("E-mail, SMS and webhooks that left or wait")}, v.outboxTabs())
@@ -193,7 +199,9 @@ func (c *console) messagePage(v *visit) error {
 		return err
 	}
 	list := []ui.Description{
-		{Term: v.say("To"), Value: ui.Text(e.To)}, {Term: v.say("Channel"), Value: ui.Text(v.channel(e.Channel))}, {Term: v.say("Written"), Value: ui.Time(e.CreatedAt)},
+		{Term: v.say("To"), Value: ui.Text(e.To)},
+		{Term: v.say("Channel"), Value: ui.Text(v.channel(e.Channel))},
+		{Term: v.say("Written"), Value: ui.Time(e.CreatedAt)},
 		{Term: v.say("Attempts"), Value: ui.Text(v.say("%d", e.Attempts))},
 	}
 	add := func(ok bool, term string, value templ.Component) {

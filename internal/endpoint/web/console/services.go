@@ -30,8 +30,10 @@ func (c *console) serviceForm(v *visit, cause error) error {
 	}
 	return v.show(ui.PageProps{Title: v.say("Add a service"), Environment: environment(cl.Realm), Breadcrumb: v.clientCrumbs(cl)},
 		card(ui.CardProps{}, form(ui.FormProps{Errors: ui.ErrorsOf(cause)},
-			ui.Field(ui.FieldProps{Name: "name", Label: v.say("Name"), Hint: v.say("Lower-case letters, digits and dashes; it stands in certificates and addresses and cannot be changed"), Value: v.field("name"),
-				Required: true, Mono: true, Pattern: "[a-z0-9-]{1,40}", MaxLength: 40, Focus: true}),
+			ui.Field(ui.FieldProps{
+				Name: "name", Label: v.say("Name"), Hint: v.say("Lower-case letters, digits and dashes; it stands in certificates and addresses and cannot be changed"), Value: v.field("name"),
+				Required: true, Mono: true, Pattern: "[a-z0-9-]{1,40}", MaxLength: 40, Focus: true,
+			}),
 			v.saveButtons(v.say("Add the service"), "/clients/"+cl.ID))))
 }
 
@@ -74,9 +76,12 @@ func (c *console) servicePage(v *visit) error {
 		password = ui.Badge(ui.OK, v.say("Set"))
 	}
 	body := []templ.Component{card(ui.CardProps{Title: v.say("Service"), Actions: ui.Badge(v.standing(s.Status))}, ui.DescriptionList([]ui.Description{
-		{Term: v.say("Client"), Value: ui.Link(v.clientName(s.Client), "/clients/"+s.Client)}, {Term: v.say("Environment"), Value: ui.Text(v.realmName(s.Realm))},
-		{Term: v.say("Web-service password"), Value: password}, {Term: v.say("In certificates"), Value: ui.Mono(order.ServiceURI(s.Realm, s.Name))},
-		{Term: v.say("Since"), Value: ui.Date(s.Created)}, {Term: v.say("Id"), Value: ui.Mono(s.ID)},
+		{Term: v.say("Client"), Value: ui.Link(v.clientName(s.Client), "/clients/"+s.Client)},
+		{Term: v.say("Environment"), Value: ui.Text(v.realmName(s.Realm))},
+		{Term: v.say("Web-service password"), Value: password},
+		{Term: v.say("In certificates"), Value: ui.Mono(order.ServiceURI(s.Realm, s.Name))},
+		{Term: v.say("Since"), Value: ui.Date(s.Created)},
+		{Term: v.say("Id"), Value: ui.Mono(s.ID)},
 	}))}
 	if v.scope().Allows(access.CertificateSearch, s.Realm, s.Client) {
 		l := v.orderListing(order.Filter{Realm: s.Realm, Client: s.Client, Service: s.Name})
@@ -182,8 +187,10 @@ func (c *console) askCloseService(v *visit) error {
 	if err := v.session.RequireRecent(v.now(), recent); err != nil {
 		return err
 	}
-	return v.ask(ui.ConfirmProps{Title: v.say("Close the service %s?", s.Name), Object: s.Name, Confirm: v.say("Close the service"),
-		Text: v.say("Its password and certificates open nothing any more. Its name stays taken. It cannot be undone.")}, "/services/"+s.ID, crumbs...)
+	return v.ask(ui.ConfirmProps{
+		Title: v.say("Close the service %s?", s.Name), Object: s.Name, Confirm: v.say("Close the service"),
+		Text: v.say("Its password and certificates open nothing any more. Its name stays taken. It cannot be undone."),
+	}, "/services/"+s.ID, crumbs...)
 }
 
 func (c *console) closeService(v *visit) error {

@@ -25,9 +25,11 @@ func (w *world) visitor() *visitor {
 	must(w.t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(w.server.Certificate())
-	return &visitor{w.t, w.server.URL, &http.Client{Jar: jar,
+	return &visitor{w.t, w.server.URL, &http.Client{
+		Jar:           jar,
 		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "example.com"}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // An answer is a response that was read.
