@@ -75,14 +75,15 @@ func (d *Desk) Enter(ctx context.Context, token, code string) (secret.Text, Deli
 		if now.After(x.CodeUntil) {
 			return fault.Gonef("handover.code_expired", "The one-time password is older than %s.", plainDuration(d.policy.CodeLife)).WithNext("Ask for a new one; it comes by SMS.").WithField("code")
 		}
-		n, err := tx.Exec(`UPDATE handovers SET tries = tries + 1 WHERE id = $1 AND code_hash = $2 AND tries < $3`, x.ID, c.code, d.policy.CodeTries)
+		var tries int64
+		err = tx.QueryRow(`UPDATE handovers SET tries = tries + 1 WHERE id = $1 AND code_hash = $2 AND tries < $3 RETURNING tries`, x.ID, c.code, d.policy.CodeTries).Scan(&tries)
+		if errors.Is(err, store.ErrNotFound) {
+			return errSpent(x)
+		}
 		if err != nil {
 			return err
 		}
-		if n == 0 {
-			return errSpent(x)
-		}
-		x.TriesLeft--
+		x.TriesLeft = d.policy.CodeTries - int(tries)
 		if subtle.ConstantTimeCompare([]byte(codeHash(token, code)), []byte(c.code)) != 1 {
 			refusal = fault.Invalidf("handover.code_wrong", "That is not the one-time password; %d tries are left.", x.TriesLeft).WithNext("Look at the latest SMS.").WithField("code")
 			if x.TriesLeft <= 0 {
@@ -90,7 +91,7 @@ func (d *Desk) Enter(ctx context.Context, token, code string) (secret.Text, Deli
 			}
 			return d.note(tx, x, "handover.enter", audit.Refused, nil)
 		}
-		n, err = tx.Exec(`UPDATE handovers SET state = 'open', code_hash = '', session_hash = $1, session_until = $2 WHERE id = $3 AND code_hash = $4 AND state IN ('waiting', 'open')`,
+		n, err := tx.Exec(`UPDATE handovers SET state = 'open', code_hash = '', session_hash = $1, session_until = $2 WHERE id = $3 AND code_hash = $4 AND state IN ('waiting', 'open')`,
 			secret.Hash(session.Reveal()), store.Micros(now.Add(d.policy.Session)), x.ID, c.code)
 		if err != nil {
 			return err

@@ -88,7 +88,7 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 // draft checks the request and fills in an order that is not stored yet.
 func (e *Engine) draft(ctx context.Context, s access.Scope, r Request) (*Order, access.Client, error) {
 	q := e.db.View(ctx)
-	service, client, err := access.FindServiceAndClient(q, s, r.Realm, r.Service)
+	service, client, err := e.owners.find(q, r.Realm, r.Service, e.clock.Now())
 	if err != nil {
 		return nil, access.Client{}, err
 	}

@@ -52,6 +52,7 @@ type Engine struct {
 	audit    *audit.Log
 	clock    clock.Clock
 	settings Settings
+	owners   owners
 }
 
 // New builds the engine over the domains and platform parts that it uses.
