@@ -54,7 +54,11 @@ func stopWhileRunning(t *testing.T, url, protocol string) {
 	content := noise(2 << 20)
 	upload, body := startUpload(holder, content)
 	order, gate := startOrder(site, caller)
-	<-gate.entered
+	select {
+	case <-gate.entered:
+	case got := <-order:
+		t.Fatalf("the order was not held: %v %d %s", got.err, got.Status, got.Body)
+	}
 
 	since, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- stop() }()
@@ -175,7 +179,7 @@ func TestStoppingDoesNotWaitForAServerThatHangs(t *testing.T) {
 	if _, a, err := caller.Order(t.Context(), "hang"); err != nil || a.Status != http.StatusCreated {
 		t.Fatalf("%v %d %s", err, a.Status, a.Body)
 	}
-	<-connected
+	waitFor(t, "the message to be tried", func() bool { return len(connected) > 0 })
 	since := time.Now()
 	if err := stop(); err != nil {
 		t.Error(err)

@@ -11,17 +11,33 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/handover"
+	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
 
 // A Filter narrows a list of orders. Zero fields do not.
 type Filter struct {
-	Realm    access.Realm
-	Client   string
-	Service  string // name
-	State    State
-	Search   string    // the beginning of a name, an order id or a serial number in any spelling
-	ExpireBy time.Time // issued certificates that end before this
+	Realm   access.Realm
+	Client  string
+	Service string // name
+	State   State
+	Search  string // the beginning of a name, an order id or a serial number in any spelling
+	// ExpireFrom and ExpireBy pick issued certificates that end in between,
+	// the soonest first. Unclaimed picks files that wait to be fetched, those
+	// that expire first at the top. Other lists have the newest first.
+	ExpireFrom, ExpireBy time.Time
+	Unclaimed            bool
+}
+
+// sorting says by which column a list goes, so that each has its index.
+func (f Filter) sorting() (column, direction string) {
+	switch {
+	case f.Unclaimed:
+		return "claim_by", "ASC"
+	case !f.ExpireBy.IsZero():
+		return "not_after", "ASC"
+	}
+	return "", "DESC"
 }
 
 // get reads an order for the engine's own use.
@@ -67,8 +83,8 @@ func (e *Engine) Certificate(ctx context.Context, o *Order) (authority.Record, e
 	return e.ca.Lookup(e.db.View(ctx), o.Authority, serial)
 }
 
-// List returns a page of the orders that the caller may see, newest first, and
-// the cursor of the next page.
+// List returns a page of the orders that the caller may see and the cursor of
+// the next page.
 func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Page) ([]*Order, string, error) {
 	var w where
 	cond, args := s.Filter(access.CertificateSearch, "realm", "client", nil)
@@ -76,28 +92,74 @@ func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Pag
 	w.equal("realm", string(f.Realm))
 	w.equal("client", f.Client)
 	w.equal("service_name", f.Service)
-	w.equal("state", string(f.State))
+	if err := w.state(f.State); err != nil {
+		return nil, "", err
+	}
 	if err := w.search(ctx, e, f.Search); err != nil {
 		return nil, "", err
 	}
-	if !f.ExpireBy.IsZero() {
-		w.add("state = 'ISSUED' AND not_after < $%d", store.Micros(f.ExpireBy))
+	column, direction := f.sorting()
+	switch column {
+	case "claim_by":
+		w.conds = append(w.conds, "claim_by > 0")
+	case "not_after":
+		w.conds = append(w.conds, "state = 'ISSUED'")
+		w.add("not_after < $%d", store.Micros(f.ExpireBy))
+		w.add("not_after >= $%d", store.Micros(f.ExpireFrom))
 	}
-	key, ok, err := p.Key()
-	if err != nil {
+	if err := w.after(p, column); err != nil {
 		return nil, "", err
 	}
-	if ok {
-		w.add("id < $%d", key.ID)
+	by := "id " + direction
+	if column != "" {
+		by = column + " " + direction + ", " + by
 	}
 	size := p.Size()
-	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM orders WHERE %s ORDER BY id DESC LIMIT %d`, strings.Join(w.conds, " AND "), size+1), w.args...)
+	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM orders WHERE %s ORDER BY %s LIMIT %d`, strings.Join(w.conds, " AND "), by, size+1), w.args...)
 	list, err := store.Collect(rows, err, func(r *store.Rows) (*Order, error) { return scan(r) })
 	if err != nil || len(list) <= size {
 		return list, "", err
 	}
 	last := list[size-1]
-	return list[:size], store.Key{Sort: store.Micros(last.Created), ID: last.ID}.Cursor(), nil
+	key := store.Key{ID: last.ID}
+	switch column {
+	case "claim_by":
+		key.Sort = store.Micros(last.claimBy)
+	case "not_after":
+		key.Sort = store.Micros(last.NotAfter)
+	}
+	return list[:size], key.Cursor(), nil
+}
+
+// after continues a list behind the page's cursor.
+func (w *where) after(p store.Page, column string) error {
+	key, ok, err := p.Key()
+	if err != nil || !ok {
+		return err
+	}
+	if column == "" {
+		w.add("id < $%d", key.ID)
+		return nil
+	}
+	w.args = append(w.args, key.Sort, key.ID)
+	n := len(w.args)
+	w.conds = append(w.conds, fmt.Sprintf("(%s, id) > ($%d, $%d)", column, n-1, n))
+	return nil
+}
+
+// state narrows to one state. It is written into the statement, after a check
+// that it is one, because an index of some states serves no parameter.
+func (w *where) state(s State) error {
+	switch s {
+	case "":
+	case Issued:
+		w.conds = append(w.conds, "state = 'ISSUED'")
+	case PendingAuth, PendingCSR, KeyValidation, Issue, Revoked, Rejected, Failed:
+		w.conds = append(w.conds, "state <> 'ISSUED'", "state = '"+string(s)+"'")
+	default:
+		return fault.Invalidf("order.state", "%q is not a state of an order.", string(s)).WithField("state")
+	}
+	return nil
 }
 
 type where struct {

@@ -350,6 +350,19 @@ func TestListsArePagedSearchedAndScoped(t *testing.T) {
 				t.Errorf("search %q found %d, want %d (%v)", search, len(list), want, err)
 			}
 		}
+		ending, _, err := b.engine.List(t.Context(), b.scope, order.Filter{ExpireFrom: noon, ExpireBy: noon.AddDate(2, 0, 1)}, store.Page{})
+		if err != nil || len(ending) != 5 || ending[0].ShortName != "alpha" || ending[4].ShortName != "delta" {
+			t.Errorf("%d end within two years, the soonest first: %v", len(ending), err)
+		}
+		if unclaimed, _, err := b.engine.List(t.Context(), b.scope, order.Filter{Unclaimed: true}, store.Page{}); err != nil || len(unclaimed) != 0 {
+			t.Errorf("%d unclaimed (%v)", len(unclaimed), err)
+		}
+		if failed, _, err := b.engine.List(t.Context(), b.scope, order.Filter{State: order.Failed}, store.Page{}); err != nil || len(failed) != 0 {
+			t.Errorf("%d failed (%v)", len(failed), err)
+		}
+		if _, _, err := b.engine.List(t.Context(), b.scope, order.Filter{State: "X' OR '1'='1"}, store.Page{}); !errors.Is(err, fault.Invalid) {
+			t.Errorf("a state that is none: %v", err)
+		}
 		none, _, err := b.engine.List(t.Context(), access.Scope{}, order.Filter{}, store.Page{})
 		if err != nil || len(none) != 0 {
 			t.Errorf("nobody in particular sees %d orders (%v)", len(none), err)

@@ -173,7 +173,7 @@ func (c *Caller) Certificate(ctx context.Context, shortName string) (Issued, *tl
 // Idempotency-Key too: the same call again gives the same order.
 func (c *Caller) Order(ctx context.Context, shortName string) (Issued, Answer, error) {
 	var out Issued
-	a, err := c.keyed(ctx, "order "+shortName, http.MethodPost, "/orders", map[string]any{
+	a, err := c.keyed(ctx, "order-"+shortName, http.MethodPost, "/orders", map[string]any{
 		"realm": "production", "service": ServiceName, "shortName": shortName, "orderer": c.Person, "mode": "generate",
 	}, &out)
 	return out, a, err

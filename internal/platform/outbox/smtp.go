@@ -227,8 +227,17 @@ func (s *SMTP) connect(ctx context.Context) (*connection, error) {
 		return c, nil
 	}
 	c := new(connection)
+	stop := func() bool { return true }
+	opened := func(conn net.Conn) {
+		c.conn = conn
+		stop = context.AfterFunc(ctx, func() { _ = conn.Close() }) // unblocks the wait for greeting and log-in
+	}
 	var err error
-	if c.smtp, err = s.client.DialToSMTPClientWithContext(context.WithValue(ctx, dialled{}, c)); err != nil && c.conn != nil {
+	c.smtp, err = s.client.DialToSMTPClientWithContext(context.WithValue(ctx, dialled{}, opened))
+	if !stop() {
+		err = errors.Join(ctx.Err(), err)
+	}
+	if err != nil && c.conn != nil {
 		_ = c.conn.Close() // the library leaves it open when the greeting or log-in fails
 	}
 	return c, err
@@ -239,8 +248,8 @@ func (s *SMTP) dial(ctx context.Context, network, address string) (net.Conn, err
 	if err != nil {
 		return nil, err
 	}
-	if c, ok := ctx.Value(dialled{}).(*connection); ok {
-		c.conn = conn
+	if opened, ok := ctx.Value(dialled{}).(func(net.Conn)); ok {
+		opened(conn)
 	}
 	if s.config.TLS != ImplicitTLS {
 		return conn, nil

@@ -2,7 +2,6 @@ package console
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -67,8 +66,8 @@ func (c *console) dashboard(v *visit) error {
 	return v.show(p, body...)
 }
 
-// scanned bounds how many orders a figure looks at.
-const scanned = store.MaxLimit
+// scanned bounds how many orders a figure counts; beyond it says "more".
+const scanned = 100
 
 // count writes a figure that may go on beyond what was looked at.
 func count(n int, more string) string {
@@ -86,21 +85,18 @@ func (c *console) certificateWork(v *visit) (cards, figures []templ.Component, e
 	list := func(f order.Filter) ([]*order.Order, string, error) {
 		return c.Orders.List(v.ctx, v.scope(), f, store.Page{Limit: scanned})
 	}
-	ending, moreEnding, err := list(order.Filter{ExpireBy: v.now().AddDate(0, 0, days)})
+	ending, moreEnding, err := list(order.Filter{ExpireFrom: v.now(), ExpireBy: v.now().AddDate(0, 0, days)})
 	if err != nil {
 		return nil, nil, err
 	}
-	ending = slices.DeleteFunc(ending, func(o *order.Order) bool { return o.Expired(v.now()) })
-	slices.SortFunc(ending, func(a, b *order.Order) int { return a.NotAfter.Compare(b.NotAfter) })
 	waiting, moreWaiting, err := list(order.Filter{State: order.PendingAuth})
 	if err != nil {
 		return nil, nil, err
 	}
-	issued, moreIssued, err := list(order.Filter{State: order.Issued})
+	unclaimed, moreUnclaimed, err := list(order.Filter{Unclaimed: true})
 	if err != nil {
 		return nil, nil, err
 	}
-	unclaimed := slices.DeleteFunc(issued, func(o *order.Order) bool { return o.Claim().IsZero() })
 	figure := func(label string, n int, more, detail, none string, state ui.State, href string) templ.Component {
 		if n == 0 {
 			detail, state = none, ui.OK
@@ -110,7 +106,7 @@ func (c *console) certificateWork(v *visit) (cards, figures []templ.Component, e
 	figures = []templ.Component{
 		figure(v.say("Expire soon"), len(ending), moreEnding, v.say("within %d days", days), v.say("none within %d days", days), ui.Warn, "/orders?days="+strconv.Itoa(days)),
 		figure(v.say("Wait for approval"), len(waiting), moreWaiting, v.say("somebody has to decide"), v.say("nothing to decide"), ui.Info, "/orders?state="+string(order.PendingAuth)),
-		figure(v.say("Unclaimed files"), len(unclaimed), moreIssued, v.say("not fetched yet"), v.say("all are fetched"), ui.Warn, "/orders?state="+string(order.Issued)),
+		figure(v.say("Unclaimed files"), len(unclaimed), moreUnclaimed, v.say("not fetched yet"), v.say("all are fetched"), ui.Warn, "/orders?unclaimed=1"),
 	}
 	l := v.orderListing(order.Filter{})
 	all := l.columns

@@ -138,9 +138,10 @@ func (c *console) ordersPage(v *visit) error {
 	}
 	f := order.Filter{
 		Realm: access.Realm(v.field("realm")), Client: v.field("client"), Service: v.field("service"), State: order.State(v.field("state")), Search: v.field("q"),
+		Unclaimed: v.field("unclaimed") != "",
 	}
 	if days, err := strconv.Atoi(v.field("days")); err == nil && days > 0 && days < 10_000 {
-		f.ExpireBy = v.now().AddDate(0, 0, days)
+		f.ExpireFrom, f.ExpireBy = v.now(), v.now().AddDate(0, 0, days)
 	}
 	return v.orderListing(f).serve(v, p)
 }

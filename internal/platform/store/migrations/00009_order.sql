@@ -39,8 +39,10 @@ CREATE TABLE orders (
 );
 CREATE INDEX orders_client ON orders (client, id);
 CREATE INDEX orders_search ON orders (search, id);
+CREATE INDEX orders_end ON orders (not_after, id) WHERE state = 'ISSUED';
+CREATE INDEX orders_other ON orders (state, id) WHERE state <> 'ISSUED';
 CREATE INDEX orders_lease ON orders (lease) WHERE lease > 0;
-CREATE INDEX orders_claim ON orders (claim_by) WHERE claim_by > 0;
+CREATE INDEX orders_claim ON orders (claim_by, id) WHERE claim_by > 0;
 CREATE INDEX orders_remind ON orders (remind_at) WHERE remind_at > 0;
 
 -- +goose Down
