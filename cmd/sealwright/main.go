@@ -43,7 +43,7 @@ Install it:     sealwright init --config sealwright.toml
 		SilenceUsage: true, SilenceErrors: true, Version: versionText(),
 	}
 	cmd.AddCommand(serveCommand(), devCommand(), demoCommand(), initCommand(), configCommand(), caCommand(), auditCommand(),
-		migrateCommand(), backupCommand(), restoreCommand(), operatorCommand())
+		migrateCommand(), backupCommand(), restoreCommand(), operatorCommand(), benchCommand())
 	return cmd
 }
 

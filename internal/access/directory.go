@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-webauthn/webauthn/webauthn"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/sealwright/sealwright/internal/access/password"
 	"github.com/sealwright/sealwright/internal/platform/audit"
@@ -56,10 +57,11 @@ type Options struct {
 // goroutine.
 type Directory struct {
 	Options
-	passkeys *webauthn.WebAuthn
-	used     usage
-	rights   rightsCache
-	verified passwordCache
+	passkeys  *webauthn.WebAuthn
+	used      usage
+	rights    rightsCache
+	verified  passwordCache
+	verifying singleflight.Group
 }
 
 // New checks the options and returns the directory.

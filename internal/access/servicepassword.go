@@ -28,27 +28,42 @@ func (d *Directory) VerifyServicePassword(ctx context.Context, realm Realm, name
 	if err != nil {
 		return Service{}, Scope{}, err
 	}
-	now := d.Clock.Now()
 	mac := d.verified.mac(v.ID, hash, p)
-	if hash != "" && d.verified.has(mac, now) {
+	if hash != "" && d.verified.has(mac, d.Clock.Now()) {
 		return v, serviceScope(v), nil
+	}
+	// Calls that come at once with the same password are one try: counted each,
+	// a client's first burst would lock itself out.
+	_, err, _ = d.verifying.Do(string(mac[:])+o.Address, func() (any, error) {
+		return nil, d.verifySlowly(context.WithoutCancel(ctx), v, realm, name, hash, mac, p, o)
+	})
+	if err != nil {
+		return Service{}, Scope{}, err
+	}
+	return v, serviceScope(v), nil
+}
+
+// verifySlowly makes one counted try with the slow hash.
+func (d *Directory) verifySlowly(ctx context.Context, v Service, realm Realm, name, hash string, mac [32]byte, p secret.Text, o Origin) error {
+	if hash != "" && d.verified.has(mac, d.Clock.Now()) {
+		return nil // another flight has just landed
 	}
 	ts := []throttle{
 		d.accountThrottle("service", string(realm)+"/"+name+" "+o.Address),
 		d.addressThrottle("service", o.Address),
 	}
 	if err := d.admit(ctx, ts...); err != nil {
-		return Service{}, Scope{}, err
+		return err
 	}
 	ok, err := d.Hasher.Verify(ctx, hash, p)
 	if err != nil {
-		return Service{}, Scope{}, err
+		return err
 	}
 	if err := d.settle(ctx, v, ok, ts); err != nil {
-		return Service{}, Scope{}, err
+		return err
 	}
-	d.verified.add(mac, now)
-	return v, serviceScope(v), nil
+	d.verified.add(mac, d.Clock.Now())
+	return nil
 }
 
 // ServiceScope is what VerifyServicePassword gives for a service that is known

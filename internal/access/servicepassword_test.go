@@ -1,6 +1,7 @@
 package access
 
 import (
+	"sync"
 	"testing"
 	"time"
 
@@ -121,4 +122,25 @@ func BenchmarkVerifyServicePassword(b *testing.B) {
 			}
 		})
 	}
+}
+
+// A client that starts with a burst of calls is one try, not many wrong ones.
+func TestABurstOfCallsWithTheRightPasswordIsOneTry(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		w.must(w.SetServicePassword(w.ctx, w.root, w.northSvc.ID, secret.New(goodPassword)))
+		before := w.Hasher.Work()
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				if _, _, err := w.VerifyServicePassword(w.ctx, Production, "north", secret.New(goodPassword), Origin{Address: "192.0.2.9"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.Hasher.Work() - before; n > 2 {
+			t.Errorf("%d evaluations of the slow hash", n)
+		}
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/url"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/access"
@@ -71,6 +72,8 @@ type House struct {
 	Documents *document.Store
 
 	Idempotency *idempotency.Keys
+
+	auditDamaged atomic.Bool
 
 	version string
 	work    []func(context.Context) // what runs while the house serves
@@ -212,6 +215,7 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	h.Documents = document.New(h.DB, h.Blobs, h.Audit, h.Clock, document.Settings{Life: c.SDS.Life.AddTo, MaxSize: c.SDS.MaxSize})
 	h.Idempotency = &idempotency.Keys{DB: h.DB, Clock: h.Clock}
 	h.schedule()
+	h.Metrics.Registerer().MustRegister(gauges{h})
 	return nil
 }
 
@@ -268,6 +272,7 @@ func (h *House) schedule() {
 	every("order.remind", time.Hour, h.Orders.Remind)
 	every("apicert.sweep", 10*time.Minute, h.APICerts.Sweep)
 	every("tls.sweep", 10*time.Minute, h.SweepServerCertificates)
+	every("audit.verify", 24*time.Hour, h.verifyAudit)
 	every("blob.sweep", 24*time.Hour, h.SweepBlobs)
 	every("idempotency.sweep", time.Hour, h.Idempotency.Sweep)
 	every("document.expire", 10*time.Minute, h.Documents.Expire)

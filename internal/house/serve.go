@@ -116,9 +116,7 @@ func (h *House) background(ctx, claim context.Context) {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if _, err := h.Audit.Sequence(ctx); err != nil && ctx.Err() == nil {
-					h.Logger.Warn("the audit log could not be sequenced", "error", err)
-				}
+				h.sequence(ctx)
 			}
 		}
 	})

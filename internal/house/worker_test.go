@@ -13,6 +13,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/apicert"
 	"github.com/sealwright/sealwright/internal/authority"
+	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
 	"github.com/sealwright/sealwright/internal/order"
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -31,7 +32,7 @@ type worker struct {
 }
 
 func work(ctx context.Context, t task) error {
-	site, err := housetest.Open(ctx, t.config(), houseOptions(), t.Facts)
+	site, err := housetest.Open(ctx, t.config(), house.Options{}, t.Facts)
 	if err != nil {
 		return err
 	}
