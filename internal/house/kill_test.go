@@ -52,7 +52,7 @@ func TestKilledAtRandomPointsNothingAcknowledgedIsLost(t *testing.T) {
 			k.Blobs = config.BlobTable
 		}
 		found(t, &k)
-		for i := range times(t, "SEALWRIGHT_KILLS", 120) {
+		for i := range times(t, "SEALWRIGHT_KILLS", 150) {
 			c := start(t, k)
 			time.Sleep(lifetime(i)) // the point of the kill is meant to be random
 			if err := c.kill(); err != nil {

@@ -21,12 +21,14 @@ package clientcert
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +62,7 @@ type Verifier struct {
 	db          *store.DB
 	clock       clock.Clock
 	issuers     atomic.Pointer[issuers]
+	recent      recent
 	refusals    refusals
 }
 
@@ -72,7 +75,13 @@ func New(a *authority.Authorities, db *store.DB, log *audit.Log, c clock.Clock, 
 }
 
 // A connection holds what does not change while a TLS connection lives.
-type connection struct{ known atomic.Pointer[facts] }
+type connection struct{ known atomic.Pointer[known] }
+
+// known are the facts of the certificate that the connection shows.
+type known struct {
+	leaf *x509.Certificate
+	*facts
+}
 
 type connectionKey struct{}
 
@@ -159,21 +168,62 @@ type facts struct {
 	until   time.Time
 }
 
-// factsLife bounds how long a connection goes on after its issuer was withdrawn.
+// factsLife bounds how long a connection goes on after its issuer was withdrawn;
+// a new connection asks.
 const factsLife = time.Minute
 
 func (v *Verifier) facts(ctx context.Context, leaf *x509.Certificate) (*facts, error) {
 	c, _ := ctx.Value(connectionKey{}).(*connection)
+	now := v.clock.Now()
 	if c != nil {
-		if f := c.known.Load(); f != nil && f.leaf == leaf && v.clock.Now().Before(f.until) {
-			return f, nil
+		if k := c.known.Load(); k != nil && k.leaf == leaf && now.Before(k.until) {
+			return k.facts, nil
 		}
 	}
-	f, err := v.establish(ctx, leaf)
-	if err == nil && c != nil {
-		c.known.Store(f)
+	digest := sha256.Sum256(leaf.Raw)
+	f := v.recent.get(digest, now)
+	if f == nil {
+		var err error
+		if f, err = v.establish(ctx, leaf); err != nil {
+			return nil, err
+		}
+		v.recent.put(digest, f)
+	} else if err := v.issuerStands(ctx, f.issuer); err != nil {
+		return nil, err
 	}
-	return f, err
+	if c != nil {
+		c.known.Store(&known{leaf, f})
+	}
+	return f, nil
+}
+
+// maxRecent bounds how many certificates' facts are kept.
+const maxRecent = 10_000
+
+// recent keeps facts across connections: a client that connects anew for each
+// call shows the same certificate, whose signature need not be checked anew.
+// What can change is not among the facts and is read at each request.
+type recent struct {
+	mu sync.Mutex
+	m  map[[sha256.Size]byte]*facts
+}
+
+func (r *recent) get(digest [sha256.Size]byte, now time.Time) *facts {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.m[digest]; f != nil && now.Before(f.until) {
+		return f
+	}
+	return nil
+}
+
+func (r *recent) put(digest [sha256.Size]byte, f *facts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.m == nil || len(r.m) >= maxRecent {
+		r.m = map[[sha256.Size]byte]*facts{}
+	}
+	r.m[digest] = f
 }
 
 func (v *Verifier) establish(ctx context.Context, leaf *x509.Certificate) (*facts, error) {
