@@ -26,6 +26,9 @@ const (
 	responderReplaced = 10 * 24 * time.Hour
 )
 
+// KindOCSP marks the certificates of OCSP signers among an authority's.
+const KindOCSP = "ocsp"
+
 // A responder is the delegated signer of an authority's OCSP answers (RFC 6960,
 // section 2.6): the authority's own key need not be at hand for each answer.
 type responder struct {
@@ -159,15 +162,24 @@ func (a *Authorities) rotate(ctx context.Context, x *Authority) error {
 	if err != nil {
 		return err
 	}
-	c, serial, err := a.responderTBS(x, key.Public(), now)
-	if err != nil {
-		return err
-	}
-	der, err := tbs.Sign(c, x.algorithm, by)
+	raw, serial, err := a.responderTBS(x, key.Public(), now)
 	if err != nil {
 		return err
 	}
 	until := now.Add(responderLife)
+	// D1, D2: serial number and bytes are durable before the authority signs them.
+	if err := a.db.Update(ctx, func(tx *store.Tx) error {
+		_, err := tx.Exec(`INSERT INTO certificates (authority, serial, realm, client, service, kind, order_id, cn, status, der, not_before, not_after)
+			VALUES ($1, $2, $3, '', '', $4, '', $5, 'intent', $6, $7, $8)`,
+			x.ID, serial, x.Realm, KindOCSP, x.Name+" OCSP", raw, store.Micros(now), store.Micros(until))
+		return err
+	}); err != nil {
+		return err
+	}
+	der, err := tbs.Sign(raw, x.algorithm, by)
+	if err != nil {
+		return err
+	}
 	err = a.db.Update(ctx, func(tx *store.Tx) error {
 		k, err := a.vault.Import(tx, key, "ocsp "+x.ID)
 		if err != nil {
@@ -179,17 +191,15 @@ func (a *Authorities) rotate(ctx context.Context, x *Authority) error {
 			return err
 		}
 		if n == 0 {
-			return conflictUnless(false) // another node has done it
+			return conflictUnless(false) // another node has done it; what was signed here is thrown away
 		}
-		if _, err := tx.Exec(`INSERT INTO certificates (authority, serial, realm, client, service, kind, order_id, cn, status, der, not_before, not_after)
-			VALUES ($1, $2, $3, '', '', 'ocsp', '', $4, 'valid', $5, $6, $7)`,
-			x.ID, serial, x.Realm, x.Name+" OCSP", der, store.Micros(now), store.Micros(until)); err != nil {
+		if err := a.Record(tx, &Certificate{Authority: x.ID, Serial: serial, DER: der}); err != nil {
 			return err
 		}
 		return a.audit.Append(tx, audit.Entry{Action: "authority.ocsp", ObjectKind: "authority", ObjectID: x.ID, Realm: x.Realm, Result: audit.OK, Detail: map[string]string{"serial": SerialText(serial)}})
 	})
 	if errors.Is(err, fault.Conflict) {
-		err = nil
+		err = a.db.Update(ctx, func(tx *store.Tx) error { return a.Revoke(tx, x.ID, serial, Superseded) })
 	}
 	a.forget()
 	return err

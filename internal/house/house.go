@@ -271,7 +271,7 @@ func (h *House) schedule() {
 	every("order.unclaimed", 5*time.Minute, h.Orders.ExpireUnclaimed)
 	every("order.remind", time.Hour, h.Orders.Remind)
 	every("apicert.sweep", 10*time.Minute, h.APICerts.Sweep)
-	every("tls.sweep", 10*time.Minute, h.SweepServerCertificates)
+	every("tls.sweep", 10*time.Minute, h.SweepOwnCertificates)
 	every("audit.verify", 24*time.Hour, h.verifyAudit)
 	every("blob.sweep", 24*time.Hour, h.SweepBlobs)
 	every("idempotency.sweep", time.Hour, h.Idempotency.Sweep)

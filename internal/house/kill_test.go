@@ -117,7 +117,7 @@ func settle(t *testing.T, h *house.House) {
 	t.Helper()
 	ctx := t.Context()
 	for name, run := range map[string]func(context.Context) error{
-		"orders": h.Orders.Sweep, "API certificates": h.APICerts.Sweep, "server certificates": h.SweepServerCertificates,
+		"orders": h.Orders.Sweep, "API certificates": h.APICerts.Sweep, "server certificates": h.SweepOwnCertificates,
 	} {
 		for range 50 { // a sweep takes a hundred at a time
 			if err := run(ctx); err != nil {

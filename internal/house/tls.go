@@ -136,16 +136,21 @@ func (h *House) issueServer(ctx context.Context, hosts []string) (*tls.Certifica
 // as given up: its node died between the intent and the record.
 const intentAge = 10 * time.Minute
 
-// SweepServerCertificates revokes server certificates whose issuing was cut
-// short by a crash: they may have been signed. Their keys died with their nodes.
-func (h *House) SweepServerCertificates(ctx context.Context) error {
-	intents, err := h.Authority.OpenIntents(ctx, serverKind, h.Clock.Now().Add(-intentAge))
-	for _, i := range intents {
-		err = errors.Join(err, h.DB.Update(ctx, func(tx *store.Tx) error {
-			return h.Authority.Revoke(tx, i.Authority, i.Serial, authority.CessationOfOperation)
-		}))
+// SweepOwnCertificates revokes certificates for the installation's own use whose
+// issuing was cut short by a crash: they may have been signed. Their keys died
+// with their nodes.
+func (h *House) SweepOwnCertificates(ctx context.Context) error {
+	var failed error
+	for _, kind := range []string{serverKind, authority.KindOCSP} {
+		intents, err := h.Authority.OpenIntents(ctx, kind, h.Clock.Now().Add(-intentAge))
+		failed = errors.Join(failed, err)
+		for _, i := range intents {
+			failed = errors.Join(failed, h.DB.Update(ctx, func(tx *store.Tx) error {
+				return h.Authority.Revoke(tx, i.Authority, i.Serial, authority.CessationOfOperation)
+			}))
+		}
 	}
-	return err
+	return failed
 }
 
 // TrustAnchor is the root of the installation's own servers, PEM: what clients
