@@ -60,6 +60,7 @@ type Directory struct {
 	passkeys  *webauthn.WebAuthn
 	used      usage
 	rights    rightsCache
+	tokens    tokenCache
 	verified  passwordCache
 	verifying singleflight.Group
 }

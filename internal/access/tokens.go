@@ -234,46 +234,59 @@ func (d *Directory) Tokens(ctx context.Context, s Scope, owner string, p store.P
 
 // AuthenticateToken turns an API token into the scope of its owner. It is
 // Unauthenticated when the token is unknown, disabled or past its end, or when
-// its owner may not act; the info then still names a token that exists. It costs one indexed query while nobody's rights
-// change; the time of last use is written later, by [Directory.Run].
+// its owner may not act; the info then still names a token that exists.
+//
+// What this node changes counts from the next call on, what another node
+// changes within a second: for that long a token and its owner's rights are
+// remembered. The time of last use is written later, by [Directory.Run].
 func (d *Directory) AuthenticateToken(ctx context.Context, token secret.Text) (Scope, TokenInfo, error) {
 	key := token.Reveal()
 	if len(key) != tokenLength || !strings.HasPrefix(key, TokenPrefix) {
 		return Scope{}, TokenInfo{}, unknownToken()
 	}
-	// Plain types throughout: the driver copies them without reflection.
-	var (
-		id, name, owner, kind, ownerName, status  string
-		enabled                                   bool
-		tokenEnds, used, ownerEnds, rightsVersion int64
-	)
+	now, hash := d.Clock.Now(), secret.Hash(key)
+	t, generation := d.tokens.get(hash, now)
+	if t == nil {
+		var err error
+		if t, err = d.readToken(ctx, hash); err != nil {
+			return Scope{}, TokenInfo{}, err
+		}
+		d.tokens.put(hash, t, now, generation)
+	}
+	info := TokenInfo{ID: t.id, Name: t.name, Ends: store.Time(t.ends)}
+	switch {
+	case !t.enabled:
+		return Scope{}, info, fault.Unauthenticatedf("token.disabled", "The API token %q is disabled.", t.name).WithNext("Enable it, or use another.")
+	case t.ends != 0 && store.Micros(now) >= t.ends:
+		return Scope{}, info, fault.Unauthenticatedf("token.ended", "The API token %q ended on %s.", t.name, info.Ends.Format(time.DateOnly)).WithNext("Create a new one.")
+	}
+	if err := usable(t.status, store.Time(t.ownerEnds), now); err != nil {
+		return Scope{}, info, err
+	}
+	d.used.token(t.id, t.used, store.Micros(now))
+	return Scope{principal: t.owner, grants: t.grants}, info, nil
+}
+
+// readToken reads a token with its owner and the owner's rights: one indexed
+// query while nobody's rights change.
+func (d *Directory) readToken(ctx context.Context, hash string) (*knownToken, error) {
+	// Plain types: the driver copies them without reflection.
+	var t knownToken
+	var kind, status string
+	var version int64
 	q := d.view(ctx)
 	err := q.QueryRow(`SELECT t.id, t.name, t.enabled, t.ends_at, t.last_used_at, p.id, p.kind, p.name, p.status, p.ends_at, v.n
-		FROM access_tokens t JOIN access_principals p ON p.id = t.owner_id JOIN access_version v ON v.id = 1 WHERE t.hash = $1`, secret.Hash(key)).
-		Scan(&id, &name, &enabled, &tokenEnds, &used, &owner, &kind, &ownerName, &status, &ownerEnds, &rightsVersion)
+		FROM access_tokens t JOIN access_principals p ON p.id = t.owner_id JOIN access_version v ON v.id = 1 WHERE t.hash = $1`, hash).
+		Scan(&t.id, &t.name, &t.enabled, &t.ends, &t.used, &t.owner.ID, &kind, &t.owner.Name, &status, &t.ownerEnds, &version)
 	if err = found(err); err != nil {
 		if fault.Of(err).Kind == fault.NotFound {
 			err = unknownToken()
 		}
-		return Scope{}, TokenInfo{}, err
+		return nil, err
 	}
-	now := d.Clock.Now()
-	info := TokenInfo{ID: id, Name: name, Ends: store.Time(tokenEnds)}
-	switch {
-	case !enabled:
-		return Scope{}, info, fault.Unauthenticatedf("token.disabled", "The API token %q is disabled.", name).WithNext("Enable it, or use another.")
-	case tokenEnds != 0 && store.Micros(now) >= tokenEnds:
-		return Scope{}, info, fault.Unauthenticatedf("token.ended", "The API token %q ended on %s.", name, info.Ends.Format(time.DateOnly)).WithNext("Create a new one.")
-	}
-	if err := usable(Status(status), store.Time(ownerEnds), now); err != nil {
-		return Scope{}, info, err
-	}
-	grants, err := d.grantsOf(q, owner, rightsVersion)
-	if err != nil {
-		return Scope{}, info, err
-	}
-	d.used.token(id, used, store.Micros(now))
-	return Scope{principal: Principal{Kind: PrincipalKind(kind), ID: owner, Name: ownerName}, grants: grants}, info, nil
+	t.owner.Kind, t.status = PrincipalKind(kind), Status(status)
+	t.grants, err = d.grantsOf(q, t.owner.ID, version)
+	return &t, err
 }
 
 func unknownToken() error {

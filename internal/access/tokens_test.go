@@ -170,3 +170,26 @@ func BenchmarkAuthenticateToken(b *testing.B) {
 		})
 	}
 }
+
+// A disabled token ends at once on the node where it was disabled, and within a
+// second on every other.
+func TestADisabledTokenEndsEverywhereWithinASecond(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		w := newWorld(t, db)
+		account, _ := w.account("robot", RoleIntegration, Production, w.north.ID)
+		token, key, err := w.CreateToken(w.ctx, w.root, account.ID, TokenFields{Name: "main"})
+		w.must(err)
+		other := newNode(t, w)
+		for name, d := range map[string]*Directory{"this node": w.Directory, "the other node": other} {
+			if _, _, err := d.AuthenticateToken(w.ctx, key); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		w.must(w.SetTokenEnabled(w.ctx, w.root, token.ID, false))
+		_, _, err = w.AuthenticateToken(w.ctx, key)
+		w.want(err, fault.Unauthenticated, "token.disabled")
+		w.clock.Advance(time.Second)
+		_, _, err = other.AuthenticateToken(w.ctx, key)
+		w.want(err, fault.Unauthenticated, "token.disabled")
+	})
+}

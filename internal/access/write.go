@@ -10,7 +10,10 @@ import (
 // update runs a change on behalf of s. The audit entries name the scope's
 // principal unless the endpoint has said something more exact.
 func (d *Directory) update(ctx context.Context, s Scope, fn func(tx *store.Tx) error) error {
-	return d.DB.Update(actingAs(ctx, s.principal), fn)
+	return d.DB.Update(actingAs(ctx, s.principal), func(tx *store.Tx) error {
+		tx.AfterCommit(d.tokens.clear)
+		return fn(tx)
+	})
 }
 
 func actingAs(ctx context.Context, p Principal) context.Context {

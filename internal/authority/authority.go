@@ -16,9 +16,11 @@ package authority
 import (
 	"context"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/audit"
@@ -72,6 +74,7 @@ type Authority struct {
 	Certificate *x509.Certificate // parsed DER; nil while waiting
 	algorithm   tbs.Algorithm
 	fixed       []tbs.Extension
+	chain       atomic.Pointer[[]byte] // see ChainPEM
 	responder   responder
 }
 
@@ -215,6 +218,28 @@ func (a *Authorities) Chain(ctx context.Context, id string) ([][]byte, error) {
 		out = append(out, x.DER)
 		id = x.Parent
 	}
+	return out, nil
+}
+
+// ChainPEM is the chain that a server or client sends after its own
+// certificate: from the authority up, without the root, in PEM.
+func (a *Authorities) ChainPEM(ctx context.Context, id string) ([]byte, error) {
+	x, err := a.Get(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if p := x.chain.Load(); p != nil {
+		return *p, nil
+	}
+	ders, err := a.Chain(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var out []byte
+	for _, der := range ders[:len(ders)-1] {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	x.chain.Store(&out)
 	return out, nil
 }
 

@@ -295,8 +295,10 @@ func (a *Authorities) Activate(ctx context.Context, id string, der []byte) (*Aut
 	if err != nil {
 		return nil, err
 	}
-	y := *x
-	y.DER, y.Status = der, StatusActive
+	y := Authority{
+		ID: x.ID, Realm: x.Realm, Kind: x.Kind, Name: x.Name, Parent: x.Parent, Purpose: x.Purpose, KeyRef: x.KeyRef,
+		DER: der, CSR: x.CSR, Status: StatusActive, Created: x.Created,
+	}
 	if err := y.parse(); err != nil {
 		return nil, fault.Invalidf("authority.certificate", "The certificate cannot be read: %v.", err)
 	}

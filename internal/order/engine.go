@@ -218,15 +218,11 @@ func (e *Engine) keyFile(ctx context.Context, s *step, cert *authority.Certifica
 
 // PEM is a certificate with its chain, leaf first, without the root.
 func (e *Engine) PEM(ctx context.Context, der []byte, issuer string) ([]byte, error) {
-	chain, err := e.ca.Chain(ctx, issuer)
+	chain, err := e.ca.ChainPEM(ctx, issuer)
 	if err != nil {
 		return nil, err
 	}
-	out := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for _, c := range chain[:max(0, len(chain)-1)] {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c})...)
-	}
-	return out, nil
+	return append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), chain...), nil
 }
 
 // retryAfter is how long an order rests when something below is down.

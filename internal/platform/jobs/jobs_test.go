@@ -21,9 +21,9 @@ import (
 )
 
 var (
-	start = time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC)
-	quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
-	errBoom  = errors.New("boom")
+	start   = time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC)
+	quiet   = slog.New(slog.NewTextHandler(io.Discard, nil))
+	errBoom = errors.New("boom")
 )
 
 // recorder is a handler that notes what it was given.
