@@ -12,8 +12,9 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
 
-// Batch is how many entries get their leaf in one transaction.
-const Batch = 1000
+// Batch is how many entries get their leaf in one transaction: few enough that
+// other writers hardly notice it.
+const Batch = 250
 
 // errLost reports that another sequencer moved the tree first.
 var errLost = errors.New("another node sequenced first")
