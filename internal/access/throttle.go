@@ -2,10 +2,10 @@ package access
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
+	"github.com/sealwright/sealwright/internal/platform/ratelimit"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
@@ -32,15 +32,7 @@ func (d *Directory) accountThrottle(kind, account string) throttle {
 // addressThrottle counts per IPv4 address or IPv6 /64, which is what one
 // subscriber gets. Without an address all callers share one count.
 func (d *Directory) addressThrottle(kind, address string) throttle {
-	if a, err := netip.ParseAddr(address); err == nil {
-		a = a.Unmap()
-		if p, err := a.WithZone("").Prefix(64); err == nil && a.Is6() {
-			address = p.String()
-		} else {
-			address = a.String()
-		}
-	}
-	return throttle{kind + "-from:" + secret.Hash(address), d.AddressFailures}
+	return throttle{kind + "-from:" + secret.Hash(ratelimit.Subscriber(address)), d.AddressFailures}
 }
 
 // admit lets a try go on, or says how long to wait. The try is counted as wrong

@@ -239,15 +239,9 @@ func (d *Desk) keyFile(ctx context.Context, c Certificate, f Fields, key crypto.
 	if err != nil {
 		return nil, password, err
 	}
-	ders, err := d.Authority.Chain(ctx, c.Authority)
+	chain, err := d.Authority.ChainCertificates(ctx, c.Authority)
 	if err != nil {
 		return nil, password, err
-	}
-	chain := make([]*x509.Certificate, len(ders))
-	for i, der := range ders {
-		if chain[i], err = x509.ParseCertificate(der); err != nil {
-			return nil, password, err
-		}
 	}
 	password = secret.NewPassword(16)
 	file, err := pkcs12.Encode(f.Encryption, key, leaf, chain, password.Reveal(), c.Nickname)

@@ -221,6 +221,21 @@ func (a *Authorities) Chain(ctx context.Context, id string) ([][]byte, error) {
 	return out, nil
 }
 
+// ChainCertificates is [Authorities.Chain], parsed: what goes into a key file.
+func (a *Authorities) ChainCertificates(ctx context.Context, id string) ([]*x509.Certificate, error) {
+	ders, err := a.Chain(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	chain := make([]*x509.Certificate, len(ders))
+	for i, der := range ders {
+		if chain[i], err = x509.ParseCertificate(der); err != nil {
+			return nil, err
+		}
+	}
+	return chain, nil
+}
+
 // ChainPEM is the chain that a server or client sends after its own
 // certificate: from the authority up, without the root, in PEM.
 func (a *Authorities) ChainPEM(ctx context.Context, id string) ([]byte, error) {

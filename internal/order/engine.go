@@ -195,15 +195,9 @@ func (e *Engine) keyFile(ctx context.Context, s *step, cert *authority.Certifica
 	if err != nil {
 		return nil, err
 	}
-	ders, err := e.ca.Chain(ctx, s.Authority)
+	chain, err := e.ca.ChainCertificates(ctx, s.Authority)
 	if err != nil {
 		return nil, err
-	}
-	chain := make([]*x509.Certificate, len(ders))
-	for i, der := range ders {
-		if chain[i], err = x509.ParseCertificate(der); err != nil {
-			return nil, err
-		}
 	}
 	password := secret.NewPassword(12)
 	file, err := pkcs12.Encode(s.Spec.Profile, s.key, leaf, chain, password.Reveal(), s.CommonName)

@@ -149,17 +149,6 @@ func TestGuessingFromOneAddressIsStopped(t *testing.T) {
 	}
 }
 
-func TestTheMemoryOfFailedCallsIsBounded(t *testing.T) {
-	w := newWorld()
-	for i := range 3 * maxCounted {
-		_, _, _ = w.call(fmt.Sprint("swt_", i), fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255))
-	}
-	l := w.auth.limits
-	if len(l.young) > maxCounted || len(l.old) > maxCounted {
-		t.Fatalf("%d and %d counters", len(l.young), len(l.old))
-	}
-}
-
 func TestWhatIsWrongHereIsNotCountedAgainstTheCaller(t *testing.T) {
 	w := newWorld()
 	w.down = fault.Unavailablef(nil, "store.down", "The database does not answer.")

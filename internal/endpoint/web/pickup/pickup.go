@@ -37,12 +37,20 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/fault"
+	"github.com/sealwright/sealwright/internal/platform/ratelimit"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
 )
 
 // CookieName is the cookie of a browser that has given the one-time password.
 const CookieName = "__Host-pickup"
+
+// Links that do not exist are counted by address. Guessing one is hopeless
+// anyway (256 bits); this keeps the attempts out of the database.
+const (
+	badLinks = 30               // are free
+	badEvery = 20 * time.Second // for each further one
+)
 
 // Desk is where deliveries wait; [handover.Desk] is one.
 type Desk interface {
@@ -84,7 +92,7 @@ type Deps struct {
 type handler struct {
 	Deps
 	assets   *theme.Assets
-	links    *limiter
+	links    *ratelimit.Counter
 	finished *finished
 }
 
@@ -97,7 +105,7 @@ func New(d Deps) http.Handler {
 	if d.Session == 0 {
 		d.Session = handover.DefaultPolicy.Session
 	}
-	h := &handler{Deps: d, links: newLimiter(d.Clock), finished: newFinished(d.Clock), assets: mustAssets()}
+	h := &handler{Deps: d, links: ratelimit.New(badEvery, badLinks), finished: newFinished(d.Clock), assets: mustAssets()}
 	mux := http.NewServeMux()
 	mux.Handle("GET /pickup/-/{hash}/{name}", h.assets)
 	for pattern, serve := range map[string]func(*visit){
@@ -183,7 +191,7 @@ func (v *visit) ctx() context.Context { return v.r.Context() }
 func (h *handler) visit(w http.ResponseWriter, r *http.Request) (*visit, bool) {
 	v := h.guest(w, r)
 	from := audit.OriginOf(v.ctx()).From
-	if wait := h.links.wait(from); wait > 0 {
+	if wait := h.links.Wait(ratelimit.Subscriber(from), h.Clock.Now()); wait > 0 {
 		v.fail(fault.TooManyf(wait, "pickup.guessing", "Too many links that do not exist were opened from your address.").WithNext("Wait some minutes and use the link in the latest e-mail."))
 		return v, false
 	}
@@ -201,7 +209,7 @@ func (h *handler) visit(w http.ResponseWriter, r *http.Request) (*visit, bool) {
 	case err == nil:
 		return v, true
 	case fault.Of(err).Kind == fault.NotFound:
-		h.links.count(from)
+		h.links.Failed(ratelimit.Subscriber(from), h.Clock.Now())
 	case fault.Of(err).Kind == fault.Gone:
 		v.ended(err)
 		return v, false
