@@ -114,7 +114,9 @@ func (h *House) newAuditKey(ctx context.Context) error {
 }
 
 func (h *House) found(ctx context.Context, f Founding) error {
-	if err := h.root(ctx, f, PlatformRoot, apicert.Realm, f.Organisation+" Platform Root CA"); err != nil {
+	// P-256, because every new TLS connection to this installation has it verified:
+	// a signature by P-384 would cost the client more than the rest of the handshake.
+	if err := h.root(ctx, f, PlatformRoot, apicert.Realm, f.Organisation+" Platform Root CA", keys.P256); err != nil {
 		return err
 	}
 	if err := h.issuing(ctx, f, PlatformTLS, apicert.Realm, f.Organisation+" Platform TLS CA", authority.ServerAuth, keys.P256, PlatformRoot); err != nil {
@@ -130,7 +132,7 @@ func (h *House) found(ctx context.Context, f Founding) error {
 	for _, realm := range access.Realms() {
 		name := map[access.Realm]string{access.Preprod: "Preprod", access.Production: "Production"}[realm]
 		root := string(realm) + "-root"
-		if err := h.root(ctx, f, root, string(realm), fmt.Sprintf("%s %s Root CA", f.Organisation, name)); err != nil {
+		if err := h.root(ctx, f, root, string(realm), fmt.Sprintf("%s %s Root CA", f.Organisation, name), keys.P384); err != nil {
 			return err
 		}
 		if err := h.issuing(ctx, f, string(realm)+"-clients-1", string(realm), fmt.Sprintf("%s %s Web Service CA", f.Organisation, name), authority.ClientAuth, keys.P256, root); err != nil {
@@ -140,9 +142,9 @@ func (h *House) found(ctx context.Context, f Founding) error {
 	return nil
 }
 
-func (h *House) root(ctx context.Context, f Founding, id, realm, name string) error {
+func (h *House) root(ctx context.Context, f Founding, id, realm, name string, alg keys.Algorithm) error {
 	return h.unless(ctx, id, func() error {
-		_, err := h.Authority.CreateRoot(ctx, f.spec(id, realm, name, authority.Any, keys.P384, 20))
+		_, err := h.Authority.CreateRoot(ctx, f.spec(id, realm, name, authority.Any, alg, 20))
 		return err
 	})
 }

@@ -96,24 +96,26 @@ func redactURL(err error) error {
 
 func connectSQLite(ctx context.Context, path string) (*DB, error) {
 	const pragmas = "?_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=foreign_keys(1)&_pragma=cache_size(-32768)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(4000)"
+		"&_pragma=foreign_keys(1)&_pragma=temp_store(2)&_pragma=wal_autocheckpoint(4000)"
 	dsn := "file:" + strings.NewReplacer("?", "%3f", "#", "%23").Replace(path) + pragmas
 	if _, err := os.Stat(filepath.Dir(path)); errors.Is(err, os.ErrNotExist) {
 		return nil, fault.NotFoundf("database.directory", "The directory %s of the database does not exist.", filepath.Dir(path)).WithNext("Make a new installation with: sealwright init")
 	}
 	db := &DB{engine: SQLite}
 	var err error
-	if db.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate"); err != nil {
+	if db.write, err = sql.Open("sqlite", dsn+"&_txlock=immediate&_pragma=cache_size(-32768)"); err != nil {
 		return nil, err
 	}
 	db.write.SetMaxOpenConns(1)
 	if err := db.write.PingContext(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", path, wrap(err)), db.write.Close())
 	}
-	if db.read, err = sql.Open("sqlite", dsn+"&mode=ro&_pragma=query_only(1)"); err != nil {
+	if db.read, err = sql.Open("sqlite", dsn+"&mode=ro&_pragma=query_only(1)&_pragma=cache_size(-4096)"); err != nil {
 		return nil, errors.Join(err, db.write.Close())
 	}
-	n := max(4, 2*runtime.GOMAXPROCS(0))
+	// A reader that waits for the disk must not hold up the others; each costs its
+	// page cache of 4 MB at most.
+	n := max(16, 4*runtime.GOMAXPROCS(0))
 	db.read.SetMaxOpenConns(n)
 	db.read.SetMaxIdleConns(n)
 	return db, nil
