@@ -46,7 +46,12 @@ func (h *handler) file(v *visit) {
 	}
 	head.Set("Content-Type", contentType(d.Kind))
 	head.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.FileName}))
-	head.Set("Content-Length", strconv.FormatInt(part.to-part.from, 10))
+	// In HTTP/2 the length is left out: a client that knows it may hang up with
+	// the last byte, before its download is completed, and that cannot be told
+	// from a cut. Without it the client waits for the end of the stream.
+	if v.r.ProtoMajor == 1 || v.r.Method == http.MethodHead || part.to < size {
+		head.Set("Content-Length", strconv.FormatInt(part.to-part.from, 10))
+	}
 	status := http.StatusOK
 	if partial {
 		head.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.from, part.to-1, size))

@@ -204,7 +204,7 @@ func TestUnknownLinksAreAnsweredAlikeAndCounted(t *testing.T) {
 		}
 		r := c.get("/file")
 		want(t, "guess 31", r, 429, "pickup.guessing")
-		if r.Header.Get("Retry-After") != "600" {
+		if r.Header.Get("Retry-After") != "20" {
 			t.Errorf("Retry-After is %q.", r.Header.Get("Retry-After"))
 		}
 		c.token = token
