@@ -47,9 +47,13 @@ func TestAKeyFileIsFetchedOnceAndItsPasswordFollows(t *testing.T) {
 				r := c.get("/file")
 				want(t, "file", r, 200)
 				c.await()
+				length := fmt.Sprint(len(r.body))
+				if h2 {
+					length = "" // the end of the stream says that it is complete
+				}
 				for name, value := range map[string]string{
 					"Content-Type": "application/x-pkcs12", "Content-Disposition": "attachment; filename=foo-ws-ssl-e-banking.p12", "Accept-Ranges": "bytes",
-					"Cache-Control": "no-store", "Content-Length": fmt.Sprint(len(r.body)), "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex", "X-Content-Type-Options": "nosniff",
+					"Cache-Control": "no-store", "Content-Length": length, "Referrer-Policy": "no-referrer", "X-Robots-Tag": "noindex", "X-Content-Type-Options": "nosniff",
 				} {
 					if got := r.Header.Get(name); got != value {
 						t.Errorf("%s is %q, want %q.", name, got, value)
