@@ -74,11 +74,13 @@ func configCommand() *cobra.Command {
 		fmt.Fprintf(cmd.OutOrStdout(), "%s is right.\n", *path)
 		return nil
 	}
-	example := &cobra.Command{Use: "example", Short: "Print a configuration with every setting, its default and what it means", Args: cobra.NoArgs,
+	example := &cobra.Command{
+		Use: "example", Short: "Print a configuration with every setting, its default and what it means", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := cmd.OutOrStdout().Write(config.Example())
 			return err
-		}}
+		},
+	}
 	cmd.AddCommand(check, example)
 	return cmd
 }

@@ -33,8 +33,10 @@ func TestAnUnknownAccountLooksLikeAWrongPassword(t *testing.T) {
 			work, throttles, rows := w.Hasher.Work(), w.count(`SELECT COUNT(*) FROM access_throttles`), w.count(`SELECT COUNT(*) FROM audit_entries`)
 			_, err := w.Login(w.ctx, email, p, Origin{Address: "192.0.2.9"})
 			f := fault.Of(err)
-			return outcome{f.Code, f.Message + f.Next, w.Hasher.Work() - work,
-				w.count(`SELECT COUNT(*) FROM access_throttles`) - throttles, w.count(`SELECT COUNT(*) FROM audit_entries`) - rows}
+			return outcome{
+				f.Code, f.Message + f.Next, w.Hasher.Work() - work,
+				w.count(`SELECT COUNT(*) FROM access_throttles`) - throttles, w.count(`SELECT COUNT(*) FROM audit_entries`) - rows,
+			}
 		}
 		try("warm@example.com", wrongPassword) // creates the row of the address
 		want := try("root@example.com", wrongPassword)

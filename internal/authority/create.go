@@ -194,8 +194,10 @@ func (a *Authorities) insert(ctx context.Context, x *Authority) error {
 		if err := enter(tx, x); err != nil {
 			return err
 		}
-		return a.audit.Append(tx, audit.Entry{Action: "authority.create", ObjectKind: "authority", ObjectID: x.ID, Realm: x.Realm, Result: audit.OK,
-			Detail: map[string]string{"name": x.Name, "kind": x.Kind, "parent": x.Parent, "purpose": string(x.Purpose), "status": x.Status}})
+		return a.audit.Append(tx, audit.Entry{
+			Action: "authority.create", ObjectKind: "authority", ObjectID: x.ID, Realm: x.Realm, Result: audit.OK,
+			Detail: map[string]string{"name": x.Name, "kind": x.Kind, "parent": x.Parent, "purpose": string(x.Purpose), "status": x.Status},
+		})
 	})
 	if errors.Is(err, store.ErrExists) {
 		return fault.Conflictf("authority.exists", "There is an authority %q already.", x.ID)

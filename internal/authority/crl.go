@@ -149,8 +149,10 @@ func (a *Authorities) publishCRL(ctx context.Context, x *Authority, c CRL) error
 		if _, err := tx.Exec(`DELETE FROM crls WHERE authority = $1 AND number < $2`, c.Authority, c.Number-crlsKept); err != nil {
 			return err
 		}
-		return a.audit.Append(tx, audit.Entry{Action: "crl.publish", ObjectKind: "authority", ObjectID: x.ID, Realm: x.Realm, Result: audit.OK,
-			Detail: map[string]string{"number": big.NewInt(c.Number).String(), "entries": big.NewInt(c.Entries).String()}})
+		return a.audit.Append(tx, audit.Entry{
+			Action: "crl.publish", ObjectKind: "authority", ObjectID: x.ID, Realm: x.Realm, Result: audit.OK,
+			Detail: map[string]string{"number": big.NewInt(c.Number).String(), "entries": big.NewInt(c.Entries).String()},
+		})
 	})
 	if err != nil {
 		// Another node published this number, or the database refused: the bytes are of no use.

@@ -224,8 +224,10 @@ const columns = `id, realm, client, service, order_id, kind, title, state, name,
 func (d *Desk) scan(r store.Row, extra ...any) (Delivery, error) {
 	var x Delivery
 	var until, codes, tries, expires, done int64
-	dest := []any{&x.ID, &x.Realm, &x.Client, &x.Service, &x.OrderID, &x.Kind, &x.Title, &x.State, &x.Recipient.Name, &x.Recipient.Email,
-		&x.Recipient.Mobile, &x.Recipient.Language, &until, &codes, &tries, &x.FileName, &x.FileSize, &x.Sent, &expires, &done}
+	dest := []any{
+		&x.ID, &x.Realm, &x.Client, &x.Service, &x.OrderID, &x.Kind, &x.Title, &x.State, &x.Recipient.Name, &x.Recipient.Email,
+		&x.Recipient.Mobile, &x.Recipient.Language, &until, &codes, &tries, &x.FileName, &x.FileSize, &x.Sent, &expires, &done,
+	}
 	if err := r.Scan(append(dest, extra...)...); err != nil {
 		return x, err
 	}

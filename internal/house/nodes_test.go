@@ -59,8 +59,10 @@ func serveNode(ctx context.Context, t task) error {
 // refused by the other within a second, schedules and messages go out once.
 func TestTwoNodesOneKilledUnderLoad(t *testing.T) {
 	gate := newGateway(t)
-	k := task{Name: "node", Dir: t.TempDir(), Database: storetest.Postgres(t), Blobs: config.BlobTable, Gateway: gate.URL, Roots: gate.trusted(t),
-		Ledger: filepath.Join(t.TempDir(), "ledger"), Ticks: filepath.Join(t.TempDir(), "ticks")}
+	k := task{
+		Name: "node", Dir: t.TempDir(), Database: storetest.Postgres(t), Blobs: config.BlobTable, Gateway: gate.URL, Roots: gate.trusted(t),
+		Ledger: filepath.Join(t.TempDir(), "ledger"), Ticks: filepath.Join(t.TempDir(), "ticks"),
+	}
 	found(t, &k)
 	anchor := trustAnchor(t, k)
 	nodes := [2]task{k, k}

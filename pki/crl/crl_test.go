@@ -164,8 +164,10 @@ func TestListsAreAcceptedByForeignToolsWithEveryKindOfKey(t *testing.T) {
 			file := save(t, der)
 
 			text := run(t, "openssl", "crl", "-inform", "DER", "-in", file, "-noout", "-text", "-verify", "-CAfile", a.file)
-			for _, want := range []string{"verify OK", "Version 2", "C = DK, CN = List CA", "Key Compromise", "Invalidity Date",
-				"Cessation Of Operation", "X509v3 CRL Number", "258", "Serial Number: 7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF"} {
+			for _, want := range []string{
+				"verify OK", "Version 2", "C = DK, CN = List CA", "Key Compromise", "Invalidity Date",
+				"Cessation Of Operation", "X509v3 CRL Number", "258", "Serial Number: 7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF",
+			} {
 				if !strings.Contains(text, want) {
 					t.Errorf("openssl does not show %q:\n%s", want, text)
 				}

@@ -15,9 +15,19 @@ import (
 )
 
 var example = Name{
-	{C, "DK"}, {ST, "Hovedstaden"}, {L, "København"}, {O, `Smith, "Sons" + Co; <x>\=#`}, {OU, " # edge "},
-	{DC, "example"}, {SerialNumber, "PNODK-0101701234"}, {GN, "Åse"}, {SN, "Ødegård"},
-	{OrganizationIdentifier, "NTRDK-12345678"}, {UID, "u1"}, {EmailAddress, "a@example.com"}, {CN, "www.example.com"},
+	{C, "DK"},
+	{ST, "Hovedstaden"},
+	{L, "København"},
+	{O, `Smith, "Sons" + Co; <x>\=#`},
+	{OU, " # edge "},
+	{DC, "example"},
+	{SerialNumber, "PNODK-0101701234"},
+	{GN, "Åse"},
+	{SN, "Ødegård"},
+	{OrganizationIdentifier, "NTRDK-12345678"},
+	{UID, "u1"},
+	{EmailAddress, "a@example.com"},
+	{CN, "www.example.com"},
 }
 
 func mustDER(t testing.TB, n Name) []byte {
@@ -101,8 +111,15 @@ func TestStringTypesFollowRFC5280(t *testing.T) {
 		text string
 		tag  byte
 	}{
-		{C, "DK", printable}, {JurisdictionC, "DK", printable}, {SerialNumber, "1", printable}, {DNQualifier, "1", printable},
-		{EmailAddress, "a@b", ia5}, {DC, "com", ia5}, {CN, "x", utf8}, {O, "x", utf8}, {asn1.ObjectIdentifier{1, 2, 3}, "x", utf8},
+		{C, "DK", printable},
+		{JurisdictionC, "DK", printable},
+		{SerialNumber, "1", printable},
+		{DNQualifier, "1", printable},
+		{EmailAddress, "a@b", ia5},
+		{DC, "com", ia5},
+		{CN, "x", utf8},
+		{O, "x", utf8},
+		{asn1.ObjectIdentifier{1, 2, 3}, "x", utf8},
 	} {
 		der := mustDER(t, Name{{test.id, test.text}})
 		if tag := der[len(der)-len(test.text)-2]; tag != test.tag {

@@ -150,8 +150,10 @@ func answerByOpenSSL(t *testing.T, w *world, options ...string) []byte {
 	const layout = "060102150405Z"
 	line := "R\t" + now.AddDate(1, 0, 0).Format(layout) + "\t" + now.Add(-time.Hour).Format(layout) + ",superseded\tFF00000000000000000000000000000001\tunknown\t/CN=revoked\n"
 	w.save(t, "index", []byte(line))
-	args := append([]string{"ocsp", "-index", w.path("index"), "-CA", w.path("ca.pem"), "-rsigner", w.path("responder.pem"), "-rkey", w.path("responder.key"),
-		"-issuer", w.path("ca.pem"), "-cert", w.path("revoked.pem"), "-respout", w.path("answer.der"), "-ndays", "1", "-noverify"}, options...)
+	args := append([]string{
+		"ocsp", "-index", w.path("index"), "-CA", w.path("ca.pem"), "-rsigner", w.path("responder.pem"), "-rkey", w.path("responder.key"),
+		"-issuer", w.path("ca.pem"), "-cert", w.path("revoked.pem"), "-respout", w.path("answer.der"), "-ndays", "1", "-noverify",
+	}, options...)
 	run(t, "openssl", args...)
 	der, err := os.ReadFile(w.path("answer.der"))
 	must(t, err)

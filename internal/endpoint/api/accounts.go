@@ -77,7 +77,8 @@ func (s *server) accounts(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body accountFields
-	}) (*one[account], error) {
+	},
+	) (*one[account], error) {
 		a, err := s.Access.UpdateAccount(ctx, scope(ctx), in.ID, in.Body.fields())
 		return show(showAccount(a), err)
 	})
@@ -104,26 +105,30 @@ func (s *server) accountTokens(r registrar) {
 	register(r, op.list(), func(ctx context.Context, in *struct {
 		ByID
 		Paging
-	}) (*list[token], error) {
+	},
+	) (*list[token], error) {
 		return s.listTokens(ctx, in.ID, in.page())
 	})
 	register(r, op.create(), func(ctx context.Context, in *struct {
 		ByID
 		Body newToken
-	}) (*made[createdToken], error) {
+	},
+	) (*made[createdToken], error) {
 		return s.createToken(ctx, "/accounts/"+in.ID+"/tokens", in.ID, in.Body)
 	})
 	register(r, op.change(), func(ctx context.Context, in *struct {
 		ByID
 		Token string `path:"token" maxLength:"80" doc:"The token's id."`
 		Body  enabled
-	}) (*one[token], error) {
+	},
+	) (*one[token], error) {
 		return s.enableToken(ctx, in.ID, in.Token, in.Body.Enabled)
 	})
 	register(r, op.remove(), func(ctx context.Context, in *struct {
 		ByID
 		Token string `path:"token" maxLength:"80" doc:"The token's id."`
-	}) (*struct{}, error) {
+	},
+	) (*struct{}, error) {
 		return s.deleteToken(ctx, in.ID, in.Token)
 	})
 }
@@ -136,7 +141,8 @@ func (s *server) accountCertificates(r registrar) {
 	register(r, op.create(), func(ctx context.Context, in *struct {
 		ByID
 		Body newAPICertificate
-	}) (*made[createdAPICertificate], error) {
+	},
+	) (*made[createdAPICertificate], error) {
 		return s.createAPICertificate(ctx, "/accounts/"+in.ID+"/api-certificates", in.ID, in.Body)
 	})
 	type item struct {
@@ -153,7 +159,8 @@ func (s *server) accountCertificates(r registrar) {
 		ByID
 		Certificate string `path:"certificate" maxLength:"80" doc:"The certificate's id."`
 		Body        enabled
-	}) (*one[apiCertificate], error) {
+	},
+	) (*one[apiCertificate], error) {
 		return s.enableAPICertificate(ctx, in.ID, in.Certificate, in.Body.Enabled)
 	})
 	register(r, op.remove(), func(ctx context.Context, in *item) (*struct{}, error) {

@@ -72,7 +72,8 @@ func (s *server) clients(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body clientFields
-	}) (*one[client], error) {
+	},
+	) (*one[client], error) {
 		n := in.Body
 		c, err := s.Access.UpdateClient(ctx, scope(ctx), in.ID, access.ClientFields{Name: n.Name, Country: n.Country, OrgNumber: n.OrgNumber})
 		return show(showClient(c), err)

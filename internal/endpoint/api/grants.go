@@ -80,7 +80,8 @@ func (s *server) grants(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body newGrant
-	}) (*made[grant], error) {
+	},
+	) (*made[grant], error) {
 		if _, err := s.Access.Account(ctx, scope(ctx), in.ID); err != nil {
 			return nil, err
 		}
@@ -93,7 +94,8 @@ func (s *server) grants(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Grant string `path:"grant" maxLength:"80" doc:"The grant's id."`
-	}) (*struct{}, error) {
+	},
+	) (*struct{}, error) {
 		found, err := s.accountGrants(ctx, in.ID)
 		if err != nil {
 			return nil, err

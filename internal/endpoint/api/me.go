@@ -58,12 +58,14 @@ func (s *server) myTokens(r registrar) {
 	register(r, op.change(), func(ctx context.Context, in *struct {
 		Token string `path:"token" maxLength:"80" doc:"The token's id."`
 		Body  enabled
-	}) (*one[token], error) {
+	},
+	) (*one[token], error) {
 		return s.enableToken(ctx, s.self(ctx), in.Token, in.Body.Enabled)
 	})
 	register(r, op.remove(), func(ctx context.Context, in *struct {
 		Token string `path:"token" maxLength:"80" doc:"The token's id."`
-	}) (*struct{}, error) {
+	},
+	) (*struct{}, error) {
 		return s.deleteToken(ctx, s.self(ctx), in.Token)
 	})
 }
@@ -88,7 +90,8 @@ func (s *server) myCertificates(r registrar) {
 	register(r, op.change(), func(ctx context.Context, in *struct {
 		Certificate string `path:"certificate" maxLength:"80" doc:"The certificate's id."`
 		Body        enabled
-	}) (*one[apiCertificate], error) {
+	},
+	) (*one[apiCertificate], error) {
 		return s.enableAPICertificate(ctx, s.self(ctx), in.Certificate, in.Body.Enabled)
 	})
 	register(r, op.remove(), func(ctx context.Context, in *item) (*struct{}, error) {

@@ -46,7 +46,8 @@ func (s *server) orderers(r registrar) {
 		Paging
 		Search     string `query:"search" maxLength:"200" doc:"Part of the name, e-mail address or mobile number."`
 		ActiveOnly bool   `query:"activeOnly" doc:"Leave out those whose authorisation ended."`
-	}) (*list[orderer], error) {
+	},
+	) (*list[orderer], error) {
 		if _, err := s.Access.Client(ctx, scope(ctx), in.ID); err != nil {
 			return nil, err
 		}
@@ -62,7 +63,8 @@ func (s *server) orderers(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body ordererFields
-	}) (*made[orderer], error) {
+	},
+	) (*made[orderer], error) {
 		o, err := s.Access.AddOrderer(ctx, scope(ctx), in.ID, in.Body.fields())
 		return &made[orderer]{Prefix + "/orderers/" + o.ID, showOrderer(o)}, err
 	})
@@ -78,7 +80,8 @@ func (s *server) orderers(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body ordererFields
-	}) (*one[orderer], error) {
+	},
+	) (*one[orderer], error) {
 		o, err := s.Access.UpdateOrderer(ctx, scope(ctx), in.ID, in.Body.fields())
 		return show(showOrderer(o), err)
 	})

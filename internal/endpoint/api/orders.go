@@ -162,7 +162,8 @@ func (s *server) orders(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		Idempotent
 		Body newOrder
-	}) (*made[orderDetail], error) {
+	},
+	) (*made[orderDetail], error) {
 		return s.createdOrder(ctx, in.Key, "createOrder", in.Body, in.Body.request())
 	})
 	register(r, operation{
@@ -219,7 +220,8 @@ func (s *server) orderSteps(r registrar) {
 			Body struct {
 				Why string `json:"why" minLength:"1" maxLength:"2000" example:"The person has left." doc:"The reason, for whoever ordered."`
 			} `nameHint:"Rejection"`
-		}) (*one[orderDetail], error) {
+		},
+		) (*one[orderDetail], error) {
 			o, err := s.Orders.Reject(ctx, scope(ctx), in.ID, in.Body.Why)
 			return s.orderAnswer(ctx, o, err)
 		})
@@ -229,7 +231,8 @@ func (s *server) orderSteps(r registrar) {
 			Body struct {
 				Reason string `json:"reason,omitempty" enum:"unspecified,keyCompromise,affiliationChanged,superseded,cessationOfOperation,privilegeWithdrawn" example:"keyCompromise" doc:"The reason (RFC 5280, section 5.3.1); unspecified by default."`
 			} `nameHint:"Withdrawal"`
-		}) (*one[orderDetail], error) {
+		},
+		) (*one[orderDetail], error) {
 			reason, err := authority.ParseReason(in.Body.Reason)
 			if err != nil {
 				return nil, err
@@ -248,7 +251,8 @@ func (s *server) orderSteps(r registrar) {
 	register(r, reissue, func(ctx context.Context, in *struct {
 		ByID
 		Idempotent
-	}) (*made[orderDetail], error) {
+	},
+	) (*made[orderDetail], error) {
 		request, err := s.Orders.ReissueRequest(ctx, scope(ctx), in.ID)
 		if err != nil {
 			return nil, err

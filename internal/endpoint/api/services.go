@@ -51,7 +51,8 @@ func (s *server) services(r registrar) {
 		ByID
 		Paging
 		Search string `query:"search" maxLength:"200" doc:"Part of the name."`
-	}) (*list[service], error) {
+	},
+	) (*list[service], error) {
 		if _, err := s.Access.Client(ctx, scope(ctx), in.ID); err != nil {
 			return nil, err
 		}
@@ -67,7 +68,8 @@ func (s *server) services(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body newService
-	}) (*made[service], error) {
+	},
+	) (*made[service], error) {
 		v, err := s.Access.CreateService(ctx, scope(ctx), in.ID, in.Body.Name, access.ServiceFields{Profile: in.Body.Profile})
 		return &made[service]{Prefix + "/services/" + v.ID, showService(v)}, err
 	})
@@ -82,7 +84,8 @@ func (s *server) services(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body serviceFields
-	}) (*one[service], error) {
+	},
+	) (*one[service], error) {
 		v, err := s.Access.UpdateService(ctx, scope(ctx), in.ID, access.ServiceFields{Profile: in.Body.Profile})
 		return show(showService(v), err)
 	})
@@ -98,7 +101,8 @@ func (s *server) services(r registrar) {
 	}, func(ctx context.Context, in *struct {
 		ByID
 		Body newPassword
-	}) (*one[setPassword], error) {
+	},
+	) (*one[setPassword], error) {
 		if in.Body.Password != "" {
 			return show(setPassword{}, s.Access.SetServicePassword(ctx, scope(ctx), in.ID, secret.New(in.Body.Password)))
 		}

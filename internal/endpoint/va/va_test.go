@@ -342,10 +342,22 @@ func TestEverythingElseIsNotFound(t *testing.T) {
 			method, path string
 			status       int
 		}{
-			{"GET", "/", 404}, {"GET", "/ca/nobody.crt", 404}, {"GET", "/ca/production-clients-1", 404}, {"GET", "/ca/production-clients-1.exe", 404},
-			{"GET", "/ca/.crt", 404}, {"GET", "/ca/%00.crt", 404}, {"GET", "/ca/%ff.pem", 404}, {"GET", "/ca/..%2f..%2fx.crt", 404}, {"GET", "/ca/a%0d%0ab.crt", 404},
-			{"GET", "/crl/nobody.crl", 404}, {"GET", "/crl/production-clients-1.crt", 404}, {"GET", "/crl/'.crl", 404}, {"GET", "/login", 404},
-			{"GET", "/ocsp/production-clients-1", 405}, {"POST", "/crl/production-clients-1.crl", 405}, {"DELETE", "/ca/production-clients-1.crt", 405},
+			{"GET", "/", 404},
+			{"GET", "/ca/nobody.crt", 404},
+			{"GET", "/ca/production-clients-1", 404},
+			{"GET", "/ca/production-clients-1.exe", 404},
+			{"GET", "/ca/.crt", 404},
+			{"GET", "/ca/%00.crt", 404},
+			{"GET", "/ca/%ff.pem", 404},
+			{"GET", "/ca/..%2f..%2fx.crt", 404},
+			{"GET", "/ca/a%0d%0ab.crt", 404},
+			{"GET", "/crl/nobody.crl", 404},
+			{"GET", "/crl/production-clients-1.crt", 404},
+			{"GET", "/crl/'.crl", 404},
+			{"GET", "/login", 404},
+			{"GET", "/ocsp/production-clients-1", 405},
+			{"POST", "/crl/production-clients-1.crl", 405},
+			{"DELETE", "/ca/production-clients-1.crt", 405},
 		} {
 			a := s.do(t, k.method, k.path, nil)
 			if a.status != k.status || !strings.HasPrefix(a.header.Get("Content-Type"), "text/plain") {

@@ -44,8 +44,11 @@ func (c *Config) checkListeners(report reporter) {
 
 func (c *Config) listeners() []named {
 	return []named{
-		{"server.listen", c.Server.Listen}, {"server.http_listen", c.Server.HTTPListen}, {"clientauth.listen", c.ClientAuth.Listen},
-		{"environment.preprod.listen", c.Environment.Preprod.Listen}, {"environment.production.listen", c.Environment.Production.Listen},
+		{"server.listen", c.Server.Listen},
+		{"server.http_listen", c.Server.HTTPListen},
+		{"clientauth.listen", c.ClientAuth.Listen},
+		{"environment.preprod.listen", c.Environment.Preprod.Listen},
+		{"environment.production.listen", c.Environment.Production.Listen},
 		{"metrics.listen", c.Metrics.Listen},
 	}
 }

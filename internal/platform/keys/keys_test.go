@@ -5,7 +5,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/hex"
 	"math/big"
 	"strings"
@@ -13,9 +15,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"crypto/rand"
-	"crypto/sha256"
 
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/fault"

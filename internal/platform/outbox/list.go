@@ -88,8 +88,13 @@ func (o *Outbox) List(q store.Queryer, f Filter, p store.Page) ([]Entry, string,
 	}
 	where, args := `id < $1`, []any{key.ID}
 	for _, c := range []struct{ column, value string }{
-		{"realm", f.Realm}, {"client", f.Client}, {"service", f.Service}, {"channel", string(f.Channel)},
-		{"recipient", f.To}, {"object_kind", f.ObjectKind}, {"object_id", f.ObjectID},
+		{"realm", f.Realm},
+		{"client", f.Client},
+		{"service", f.Service},
+		{"channel", string(f.Channel)},
+		{"recipient", f.To},
+		{"object_kind", f.ObjectKind},
+		{"object_id", f.ObjectID},
 	} {
 		if c.value != "" {
 			args = append(args, c.value)

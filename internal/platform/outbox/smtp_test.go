@@ -270,13 +270,17 @@ func TestMailIsProtectedAsConfigured(t *testing.T) {
 			{"a certificate of another CA is refused", nil, func(c *outbox.SMTPConfig) { c.Roots = strangers }, false, false},
 			{"a certificate of another host is refused", nil, func(c *outbox.SMTPConfig) { c.Host = "other.example.org" }, false, false},
 			{"TLS from the first byte", func(s *mailServer) { s.implicit = true }, mode(outbox.ImplicitTLS), true, true},
-			{"TLS from the first byte with a log-in", func(s *mailServer) { s.implicit, s.password = true, "correct-horse" },
-				func(c *outbox.SMTPConfig) { c.TLS = outbox.ImplicitTLS; login(c) }, true, true},
+			{
+				"TLS from the first byte with a log-in", func(s *mailServer) { s.implicit, s.password = true, "correct-horse" },
+				func(c *outbox.SMTPConfig) { c.TLS = outbox.ImplicitTLS; login(c) }, true, true,
+			},
 			{"a server on this machine in clear", nil, func(c *outbox.SMTPConfig) { c.Host, c.TLS = "127.0.0.1", outbox.Plain }, true, false},
 			{"a log-in over STARTTLS", func(s *mailServer) { s.password = "correct-horse" }, login, true, true},
 			{"a wrong password waits for the operator", func(s *mailServer) { s.password = "another" }, login, false, false},
-			{"a password is never sent in clear", func(s *mailServer) { s.noTLS, s.password = true, "correct-horse" },
-				func(c *outbox.SMTPConfig) { c.TLS = outbox.Opportunistic; login(c) }, false, false},
+			{
+				"a password is never sent in clear", func(s *mailServer) { s.noTLS, s.password = true, "correct-horse" },
+				func(c *outbox.SMTPConfig) { c.TLS = outbox.Opportunistic; login(c) }, false, false,
+			},
 		} {
 			t.Run(c.name, func(t *testing.T) {
 				s := newMailServer(t)

@@ -46,8 +46,10 @@ func legacy(p Params) []Cure {
 		return nil
 	}
 	return []Cure{
-		{"The right password is refused (“invalid password”, “mac verify failure”, “the password you entered is incorrect”)",
-			"Most often the importer is old: Windows Server before 2019, Java before 8u301, OpenSSL 1.0 and several appliances do not know AES-256 with SHA-256 and blame the password. Have a certificate ordered with the legacy option, or convert the file on a protected machine (see OpenSSL)."},
+		{
+			"The right password is refused (“invalid password”, “mac verify failure”, “the password you entered is incorrect”)",
+			"Most often the importer is old: Windows Server before 2019, Java before 8u301, OpenSSL 1.0 and several appliances do not know AES-256 with SHA-256 and blame the password. Have a certificate ordered with the legacy option, or convert the file on a protected machine (see OpenSSL).",
+		},
 		{"The password really is refused everywhere", "It is 12 letters and digits without spaces, and upper and lower case differ. Copy it from the latest SMS for this file name; the one-time password from before the download is a different one."},
 	}
 }

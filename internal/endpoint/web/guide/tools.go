@@ -41,9 +41,11 @@ func openSSL(p Params) Guide {
 			"openssl s_client -connect " + sh(p.address()) + " -servername " + sh(p.Host) + " -cert " + sh(p.pem()) + " -cert_chain " + sh(p.pem()) + " -key " + sh(p.key()) + trust + " -verify_return_error -brief < /dev/null")},
 	)
 	if !p.brought() {
-		g.Steps = append(g.Steps, Step{Title: "For an old importer only: write the file anew with the old encryption",
-			Text: "It is weaker. Do this on the machine where it will be used, with the PEM files from the first steps, choose a long random password, and erase the PEM files afterwards.",
-			Code: lines("openssl pkcs12 -export -in " + sh(p.pem()) + " -inkey " + sh(p.key()) + " -name " + sh(p.CommonName) + " -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1 -out " + sh(p.CommonName+"-legacy.p12"))})
+		g.Steps = append(g.Steps, Step{
+			Title: "For an old importer only: write the file anew with the old encryption",
+			Text:  "It is weaker. Do this on the machine where it will be used, with the PEM files from the first steps, choose a long random password, and erase the PEM files afterwards.",
+			Code:  lines("openssl pkcs12 -export -in " + sh(p.pem()) + " -inkey " + sh(p.key()) + " -name " + sh(p.CommonName) + " -keypbe PBE-SHA1-3DES -certpbe PBE-SHA1-3DES -macalg sha1 -out " + sh(p.CommonName+"-legacy.p12")),
+		})
 	}
 	g.Cures = append([]Cure{
 		{"pkcs12: Unrecognized flag noenc", "OpenSSL before 3.0 calls it -nodes."},

@@ -68,10 +68,16 @@ func (p Policy) String() string {
 		sources []string
 		always  bool // not covered by default-src, or stated for the reader
 	}{
-		{"script-src", p.Script, true}, {"style-src", p.Style, true}, {"img-src", p.Image, true},
-		{"font-src", p.Font, true}, {"connect-src", p.Connect, true},
-		{"worker-src", p.Worker, false}, {"frame-src", p.Frame, false},
-		{"form-action", p.FormAction, true}, {"frame-ancestors", p.FrameAncestors, true}, {"base-uri", nil, true},
+		{"script-src", p.Script, true},
+		{"style-src", p.Style, true},
+		{"img-src", p.Image, true},
+		{"font-src", p.Font, true},
+		{"connect-src", p.Connect, true},
+		{"worker-src", p.Worker, false},
+		{"frame-src", p.Frame, false},
+		{"form-action", p.FormAction, true},
+		{"frame-ancestors", p.FrameAncestors, true},
+		{"base-uri", nil, true},
 	} {
 		switch {
 		case len(d.sources) > 0:

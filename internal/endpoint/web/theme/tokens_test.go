@@ -60,7 +60,10 @@ func TestColoursHaveEnoughContrast(t *testing.T) {
 	pairs := []pair{
 		{"--sw-text", append([]string{"--sw-accent-soft", "--sw-ok-soft", "--sw-warn-soft", "--sw-danger-soft", "--sw-info-soft", "--sw-neutral-soft"}, grounds...), 7},
 		{"--sw-muted", append([]string{"--sw-accent-soft", "--sw-neutral-soft"}, grounds...), 4.5},
-		{"--sw-link", grounds, 4.5}, {"--sw-accent", grounds, 4.5}, {"--sw-accent-strong", grounds, 4.5}, {"--sw-danger", grounds, 4.5},
+		{"--sw-link", grounds, 4.5},
+		{"--sw-accent", grounds, 4.5},
+		{"--sw-accent-strong", grounds, 4.5},
+		{"--sw-danger", grounds, 4.5},
 		{"--sw-on-accent", []string{"--sw-accent", "--sw-accent-strong"}, 4.5},
 		{"--sw-on-danger", []string{"--sw-danger", "--sw-danger-strong"}, 4.5},
 		{"--sw-band-dark", []string{"--sw-band"}, 7},

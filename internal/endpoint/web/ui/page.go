@@ -91,13 +91,17 @@ type document struct {
 }
 
 func (p PageProps) document() document {
-	return document{Title: p.Title, Lang: p.Lang, Theme: p.Theme, Density: p.Density, Environment: p.Environment,
-		Profile: p.Profile, Modules: p.Modules, Live: true, Class: "sw-app"}
+	return document{
+		Title: p.Title, Lang: p.Lang, Theme: p.Theme, Density: p.Density, Environment: p.Environment,
+		Profile: p.Profile, Modules: p.Modules, Live: true, Class: "sw-app",
+	}
 }
 
 func (p BareProps) document() document {
-	return document{Title: p.Title, Lang: p.Lang, Theme: p.Theme, Density: Roomy, Environment: p.Environment,
-		Profile: p.Profile, Modules: p.Modules, Live: p.Live, Class: "sw-bare"}
+	return document{
+		Title: p.Title, Lang: p.Lang, Theme: p.Theme, Density: Roomy, Environment: p.Environment,
+		Profile: p.Profile, Modules: p.Modules, Live: p.Live, Class: "sw-bare",
+	}
 }
 
 // attrs are those of the html element. Without a choice, the style sheet

@@ -98,8 +98,12 @@ func certificateTable(v view) ui.TableProps {
 	table := ui.TableProps{
 		ID: "certificates", Caption: "Certificates", URL: v.URL, Count: "1–6 of about 12,400", Next: "c6", CSV: true,
 		Columns: []ui.Column{
-			{Label: "Name", Sort: "name", Primary: true}, {Label: "Product"}, {Label: "Owner", Sort: "owner"},
-			{Label: "Valid until", Sort: "until", Narrow: true}, {Label: "State", Narrow: true}, {Label: "Days", Numeric: true, Sort: "days"},
+			{Label: "Name", Sort: "name", Primary: true},
+			{Label: "Product"},
+			{Label: "Owner", Sort: "owner"},
+			{Label: "Valid until", Sort: "until", Narrow: true},
+			{Label: "State", Narrow: true},
+			{Label: "Days", Numeric: true, Sort: "days"},
 		},
 		Bulk: &ui.Bulk{Action: "/act", Buttons: []ui.ButtonProps{
 			{Label: "Renew", Icon: "refresh", Name: "do", Value: "renew", Small: true},
@@ -129,7 +133,8 @@ func history() []ui.Step {
 		{State: ui.StepDone, Title: "Control of www.example.org shown", At: now.Add(2 * time.Second), Took: "1.8 s", Detail: "DNS, three perspectives agree", Body: ui.Text("Record _validation.www.example.org seen from north, west and south.")},
 		{State: ui.StepFailed, Title: "Certificate transparency", At: now.Add(9 * time.Second), Took: "5 s", Detail: "The log “Example 2026h1” did not answer; tried 3 times"},
 		{State: ui.StepCurrent, Title: "Certificate transparency, again", At: now.Add(70 * time.Second), Detail: "Next try in 2 minutes"},
-		{Title: "Issue"}, {Title: "Publish"},
+		{Title: "Issue"},
+		{Title: "Publish"},
 	}
 }
 
