@@ -98,7 +98,7 @@ func TestFilledDatabaseHoldsOrdersThatTheProductReads(t *testing.T) {
 	for i := range st.ids {
 		var id, serial, cn string
 		var der []byte
-		err := site.House.DB.View(ctx).QueryRow(`SELECT o.id, o.serial, o.cn, c.der FROM orders o JOIN certificates c ON c.order_id = o.id WHERE o.id = $1`, st.ids[i]).Scan(&id, &serial, &cn, &der)
+		err := site.House.DB.View(ctx).QueryRow(`SELECT o.id, o.serial, o.cn, c.der FROM wscert_orders o JOIN certificates c ON c.order_id = o.id WHERE o.id = $1`, st.ids[i]).Scan(&id, &serial, &cn, &der)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/bench/reference"
 	"github.com/sealwright/sealwright/internal/house"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/ident"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/pki/tbs"
@@ -45,7 +45,7 @@ func newMould(ctx context.Context, h *house.House) (*mould, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := h.Orders.Create(ctx, access.System("bench"), order.Request{Realm: access.Production, Service: "demo", ShortName: "mould 0", Mode: order.Direct, CSR: r.pem})
+	o, err := h.Orders.Create(ctx, access.System("bench"), wscert.Request{Realm: access.Production, Service: "demo", ShortName: "mould 0", Mode: wscert.Direct, CSR: r.pem})
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func newMould(ctx context.Context, h *house.House) (*mould, error) {
 	for _, x := range []struct {
 		into          *cast
 		table, column string
-	}{{&m.order, "orders", "id"}, {&m.certificate, "certificates", "order_id"}, {&m.audit, "audit_entries", "object_id"}} {
+	}{{&m.order, "wscert_orders", "id"}, {&m.certificate, "certificates", "order_id"}, {&m.audit, "audit_entries", "object_id"}} {
 		if *x.into, err = newCast(q, x.table, x.column, o.ID); err != nil {
 			return nil, fmt.Errorf("%s: %w", x.table, err)
 		}

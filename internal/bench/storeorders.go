@@ -127,7 +127,7 @@ func (s *session) storeWith(ctx context.Context, db *store.DB, bare *reference.G
 }
 
 func orders(ctx context.Context, db *store.DB) (n int64, err error) {
-	err = db.View(ctx).QueryRow(`SELECT COUNT(*) FROM orders`).Scan(&n)
+	err = db.View(ctx).QueryRow(`SELECT COUNT(*) FROM wscert_orders`).Scan(&n)
 	return n, err
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
@@ -55,7 +55,7 @@ func TestTheClockIsSetBackByAnHour(t *testing.T) {
 		settle(t, restarted.House)
 		for _, id := range []string{waiting.ID, cut} {
 			o, err := restarted.House.Orders.Get(t.Context(), access.System("test"), id)
-			if err != nil || o.State != order.Issued {
+			if err != nil || o.State != wscert.Issued {
 				t.Errorf("after the clock has caught up: %v %v", o, err)
 			}
 		}
@@ -65,12 +65,12 @@ func TestTheClockIsSetBackByAnHour(t *testing.T) {
 }
 
 // place leaves an order waiting for its approval.
-func place(t *testing.T, s *housetest.Site) *order.Order {
+func place(t *testing.T, s *housetest.Site) *wscert.Order {
 	t.Helper()
-	o, err := s.House.Orders.Create(t.Context(), access.System("test"), order.Request{
-		Realm: access.Production, Service: housetest.ServiceName, ShortName: "clock", Orderer: s.Person, Mode: order.Generate,
+	o, err := s.House.Orders.Create(t.Context(), access.System("test"), wscert.Request{
+		Realm: access.Production, Service: housetest.ServiceName, ShortName: "clock", Orderer: s.Person, Mode: wscert.Generate,
 	})
-	if err != nil || o.State != order.PendingAuth {
+	if err != nil || o.State != wscert.PendingAuth {
 		t.Fatalf("%v %v", o, err)
 	}
 	return o
@@ -78,7 +78,7 @@ func place(t *testing.T, s *housetest.Site) *order.Order {
 
 func approve(t *testing.T, s *housetest.Site, id string) {
 	t.Helper()
-	if o, err := s.House.Orders.Approve(t.Context(), access.System("second"), id); err != nil || o.State != order.Issued {
+	if o, err := s.House.Orders.Approve(t.Context(), access.System("second"), id); err != nil || o.State != wscert.Issued {
 		t.Fatalf("%v %v", o, err)
 	}
 }
@@ -103,7 +103,7 @@ func cutOff(t *testing.T, s *housetest.Site) string {
 }
 
 // refusesToSign tries everything that signs.
-func refusesToSign(t *testing.T, s *housetest.Site, waiting *order.Order) {
+func refusesToSign(t *testing.T, s *housetest.Site, waiting *wscert.Order) {
 	t.Helper()
 	ctx, h := t.Context(), s.House
 	certificates := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM certificates`)
@@ -126,7 +126,7 @@ func refusesToSign(t *testing.T, s *housetest.Site, waiting *order.Order) {
 		t.Errorf("%d certificates were signed with the clock set back", n)
 	}
 	o, err := h.Orders.Get(ctx, access.System("test"), waiting.ID)
-	if err != nil || o.State != order.PendingAuth {
+	if err != nil || o.State != wscert.PendingAuth {
 		t.Errorf("the order that waits for approval is %v %v", o, err)
 	}
 }

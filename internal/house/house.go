@@ -22,7 +22,7 @@ import (
 	"github.com/sealwright/sealwright/internal/document"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -67,7 +67,7 @@ type House struct {
 	Access    *access.Directory
 	Authority *authority.Authorities
 	Handover  *handover.Desk
-	Orders    *order.Engine
+	Orders    *wscert.Engine
 	APICerts  *apicert.Desk
 	Documents *document.Store
 
@@ -207,8 +207,8 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 		lease = 30 * time.Second
 	}
 	life := c.Certificate.Life
-	h.Orders = order.New(h.DB, h.Authority, h.Handover, h.Vault, h.Pool, h.Outbox, h.Audit, h.Clock, order.Settings{
-		Approval: c.Certificate.Approval, Life: order.Life{Years: life.Years, Months: life.Months, Days: life.Days},
+	h.Orders = wscert.New(h.DB, h.Authority, h.Handover, h.Vault, h.Pool, h.Outbox, h.Audit, h.Clock, wscert.Settings{
+		Approval: c.Certificate.Approval, Life: wscert.Life{Years: life.Years, Months: life.Months, Days: life.Days},
 		LinkLife: policy.LinkLife, Reminders: c.Certificate.Reminders, Lease: lease, Notify: h.Access.Notified,
 	})
 	h.APICerts = &apicert.Desk{DB: h.DB, Authority: h.Authority, Vault: h.Vault, Audit: h.Audit, Clock: h.Clock}

@@ -126,11 +126,11 @@ func settle(t *testing.T, h *house.House) {
 		}
 	}
 	for {
-		before := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM orders WHERE claim_by > 0`)
+		before := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM wscert_orders WHERE claim_by > 0`)
 		if err := h.Orders.ExpireUnclaimed(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if housetest.Count(t, h.DB, `SELECT COUNT(*) FROM orders WHERE claim_by > 0`) == before {
+		if housetest.Count(t, h.DB, `SELECT COUNT(*) FROM wscert_orders WHERE claim_by > 0`) == before {
 			break
 		}
 	}

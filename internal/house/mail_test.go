@@ -9,7 +9,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/config"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
@@ -36,12 +36,12 @@ func TestTheMailServerIsDownForAnHour(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var orders []*order.Order
+		var orders []*wscert.Order
 		for range 3 {
-			o, err := h.Orders.Create(t.Context(), access.System("test"), order.Request{
-				Realm: access.Production, Service: housetest.ServiceName, ShortName: "down", Orderer: site.Person, Mode: order.Generate,
+			o, err := h.Orders.Create(t.Context(), access.System("test"), wscert.Request{
+				Realm: access.Production, Service: housetest.ServiceName, ShortName: "down", Orderer: site.Person, Mode: wscert.Generate,
 			})
-			if err != nil || o.State != order.Issued {
+			if err != nil || o.State != wscert.Issued {
 				t.Fatalf("an order while the mail server is down: %v %v", o, err)
 			}
 			orders = append(orders, o)

@@ -237,7 +237,7 @@ func checkNodes(t *testing.T, k task, gate *gateway) {
 	h := site.House
 	waitFor(t, "the last node to finish what was left", func() bool {
 		return housetest.Count(t, h.DB, `SELECT (SELECT COUNT(*) FROM outbox WHERE channel = 'sms' AND state IN ('waiting', 'sending'))
-			+ (SELECT COUNT(*) FROM orders WHERE lease > 0) + (SELECT COUNT(*) FROM certificates WHERE status = 'intent')`) == 0
+			+ (SELECT COUNT(*) FROM wscert_orders WHERE lease > 0) + (SELECT COUNT(*) FROM certificates WHERE status = 'intent')`) == 0
 	})
 	if err := last.kill(); err != nil {
 		t.Error(err)
@@ -249,7 +249,7 @@ func checkNodes(t *testing.T, k task, gate *gateway) {
 	checkDocuments(t, h, r)
 	checkAudit(t, h)
 	for name := range r["repeated"] {
-		if n := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM orders WHERE slug = $1`, name); n != 1 {
+		if n := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM wscert_orders WHERE slug = $1`, name); n != 1 {
 			t.Errorf("%s was sent again with its Idempotency-Key and gave %d orders", name, n)
 		}
 	}

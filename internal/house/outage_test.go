@@ -19,7 +19,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/config"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -201,7 +201,7 @@ func TestTheDiskIsFull(t *testing.T) {
 	acts := map[string]func() error{
 		"direct": w.direct, "API certificate": w.apiCertificate, "document": w.document,
 		"generate": func() error {
-			o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(order.Generate))
+			o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Generate))
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ import (
 	"github.com/sealwright/sealwright/internal/apicert"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
@@ -84,7 +84,7 @@ func (l *locked) String() string {
 type flow struct {
 	t        *testing.T
 	site     *housetest.Site
-	placed   *order.Order
+	placed   *wscert.Order
 	token    string
 	secrets  map[string]string
 	refusals []string
@@ -121,8 +121,8 @@ func (f *flow) refused(err error) {
 func (f *flow) order() {
 	f.t.Helper()
 	var err error
-	f.placed, err = f.site.House.Orders.Create(f.t.Context(), access.System("test"), order.Request{
-		Realm: access.Production, Service: housetest.ServiceName, ShortName: "secrets", Orderer: f.site.Person, Mode: order.Generate,
+	f.placed, err = f.site.House.Orders.Create(f.t.Context(), access.System("test"), wscert.Request{
+		Realm: access.Production, Service: housetest.ServiceName, ShortName: "secrets", Orderer: f.site.Person, Mode: wscert.Generate,
 	})
 	if err != nil {
 		f.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,14 +64,17 @@ func stopWhileRunning(t *testing.T, url, protocol string) {
 	since, ended := time.Now(), make(chan error, 1)
 	go func() { ended <- stop() }()
 	c := site.House.Config
+	listening := []string{c.Server.Listen, c.Server.HTTPListen, c.Environment.Preprod.Listen, c.Environment.Production.Listen, c.ClientAuth.Listen, c.Metrics.Listen}
 	waitFor(t, "the listeners to close", func() bool {
-		for _, address := range []string{c.Server.Listen, c.Server.HTTPListen, c.Environment.Preprod.Listen, c.Environment.Production.Listen, c.ClientAuth.Listen, c.Metrics.Listen} {
-			if conn, err := net.Dial("tcp", address); err == nil {
-				_ = conn.Close() // it still listens
-				return false
+		// Refused once is closed for good: another process may take the port afterwards.
+		listening = slices.DeleteFunc(listening, func(address string) bool {
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				_ = conn.Close()
 			}
-		}
-		return true
+			return err != nil
+		})
+		return len(listening) == 0
 	})
 	select {
 	case err := <-ended:
@@ -132,7 +136,7 @@ type gate struct{ entered, release chan struct{} }
 func startOrder(s *housetest.Site, c *housetest.Caller) (<-chan outcome, gate) {
 	g := gate{make(chan struct{}, 16), make(chan struct{})}
 	s.House.DB.Interpose(func(update func() error) error {
-		if err := update(); err != nil || !strings.Contains(string(debug.Stack()), "/order.(*Engine).Create") {
+		if err := update(); err != nil || !strings.Contains(string(debug.Stack()), "/wscert.(*Engine).Create") {
 			return err
 		}
 		g.entered <- struct{}{}

@@ -15,7 +15,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 )
@@ -69,12 +69,12 @@ func (w *worker) sequence() error {
 	return err
 }
 
-func (w *worker) request(mode order.Mode) order.Request {
-	return order.Request{Realm: access.Production, Service: housetest.ServiceName, ShortName: "batch", Orderer: w.Person, Mode: mode}
+func (w *worker) request(mode wscert.Mode) wscert.Request {
+	return wscert.Request{Realm: access.Production, Service: housetest.ServiceName, ShortName: "batch", Orderer: w.Person, Mode: mode}
 }
 
-func (w *worker) issued(o *order.Order) error {
-	if o.State != order.Issued {
+func (w *worker) issued(o *wscert.Order) error {
+	if o.State != wscert.Issued {
 		return fmt.Errorf("order %s is %s", o.ID, o.State)
 	}
 	return w.ledger.note("issued", o.ID, o.Authority, o.Serial)
@@ -82,7 +82,7 @@ func (w *worker) issued(o *order.Order) error {
 
 // generate orders a key file and fetches most of them.
 func (w *worker) generate() error {
-	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(order.Generate))
+	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Generate))
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (w *worker) generate() error {
 
 // bring orders for a recipient who brings a request, and is that recipient.
 func (w *worker) bring() error {
-	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(order.Bring))
+	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Bring))
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (w *worker) bring() error {
 
 // fetch plays the recipient of an order; before comes between the one-time
 // password and the file.
-func (w *worker) fetch(o *order.Order, before func(token, session string) error) error {
+func (w *worker) fetch(o *wscert.Order, before func(token, session string) error) error {
 	person := housetest.Recipient{Site: w.Site, Order: o.ID}
 	token, code, err := person.Await(w.ctx)
 	if err != nil {
@@ -147,7 +147,7 @@ func (w *worker) takeFile(person housetest.Recipient, token string, session secr
 
 // race withdraws an order in the moment in which its file is fetched.
 func (w *worker) race() error {
-	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(order.Generate))
+	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Generate))
 	if err != nil {
 		return err
 	}
@@ -169,7 +169,7 @@ func (w *worker) race() error {
 
 // direct gets a certificate in the answer and withdraws every third.
 func (w *worker) direct() error {
-	r := w.request(order.Direct)
+	r := w.request(wscert.Direct)
 	var err error
 	if _, r.CSR, err = housetest.NewCSR(); err != nil {
 		return err
@@ -187,7 +187,7 @@ func (w *worker) direct() error {
 	return nil
 }
 
-func (w *worker) withdraw(o *order.Order) error {
+func (w *worker) withdraw(o *wscert.Order) error {
 	if err := w.ledger.note("withdrawing", o.ID); err != nil {
 		return err
 	}

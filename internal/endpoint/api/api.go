@@ -26,7 +26,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/endpoint/caller"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/jobs"
@@ -43,7 +43,7 @@ type Deps struct {
 	DB          *store.DB
 	Callers     *caller.Authenticator
 	Access      *access.Directory
-	Orders      *order.Engine
+	Orders      *wscert.Engine
 	APICerts    *apicert.Desk
 	Authority   *authority.Authorities
 	Audit       *audit.Log

@@ -13,7 +13,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
@@ -28,9 +28,9 @@ type newCertificate struct {
 	Comment   string `json:"comment,omitempty" maxLength:"2000"`
 }
 
-func (n newCertificate) request() order.Request {
-	r := order.Request{
-		Realm: access.Realm(n.Realm), Service: n.Service, ShortName: n.ShortName, Orderer: n.Orderer, Mode: order.Direct, CSR: []byte(n.CSR), Comment: n.Comment,
+func (n newCertificate) request() wscert.Request {
+	r := wscert.Request{
+		Realm: access.Realm(n.Realm), Service: n.Service, ShortName: n.ShortName, Orderer: n.Orderer, Mode: wscert.Direct, CSR: []byte(n.CSR), Comment: n.Comment,
 	}
 	if n.Life != nil {
 		r.Spec.Life = n.Life.spec()
@@ -85,8 +85,8 @@ func (s *server) issue(ctx context.Context, in *struct {
 	out := &issued{Status: http.StatusCreated, Location: Prefix + "/orders/" + o.ID, ContentType: typeJSON}
 	v := certificate{Order: o.ID, State: string(o.State), Serial: o.Serial, NotBefore: utc(o.NotBefore), NotAfter: utc(o.NotAfter)}
 	switch o.State {
-	case order.Issued, order.Revoked:
-	case order.PendingAuth:
+	case wscert.Issued, wscert.Revoked:
+	case wscert.PendingAuth:
 		out.Status, out.Body = http.StatusAccepted, v
 		return out, nil
 	default:
@@ -117,7 +117,7 @@ type Idempotent struct {
 
 // create places an order. With a key it places it once: a repetition, also one
 // at the same moment or on another node, gives the first one's order.
-func (s *server) create(ctx context.Context, header, operation string, content any, request order.Request) (*order.Order, error) {
+func (s *server) create(ctx context.Context, header, operation string, content any, request wscert.Request) (*wscert.Order, error) {
 	if header == "" {
 		return s.Orders.Create(ctx, scope(ctx), request)
 	}
@@ -150,7 +150,7 @@ const (
 
 // earlier finds the order that an earlier request with the key made. While
 // that one is being issued it waits a little, so that both get the certificate.
-func (s *server) earlier(ctx context.Context, key idempotency.Key) (*order.Order, error) {
+func (s *server) earlier(ctx context.Context, key idempotency.Key) (*wscert.Order, error) {
 	id, ok, err := s.Idempotency.Find(ctx, key)
 	if err != nil || !ok {
 		return nil, err
@@ -164,7 +164,7 @@ func (s *server) earlier(ctx context.Context, key idempotency.Key) (*order.Order
 		if err != nil {
 			return nil, err
 		}
-		if o.State != order.Issue {
+		if o.State != wscert.Issue {
 			return o, nil
 		}
 		if o.Problem != "" {
@@ -181,7 +181,7 @@ func (s *server) earlier(ctx context.Context, key idempotency.Key) (*order.Order
 }
 
 // delayed is the engine's own answer for an order that will be issued later.
-func delayed(o *order.Order) error {
+func delayed(o *wscert.Order) error {
 	return fault.Unavailablef(errors.New(o.Problem), "order.delayed", "The order %s is stored and will be issued as soon as possible.", o.ID).
 		WithNext("There is no need to order again; look at the order in a moment.")
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/clientcert"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -54,7 +54,7 @@ type world struct {
 	auditKey crypto.Signer
 	ca       *authority.Authorities
 	access   *access.Directory
-	orders   *order.Engine
+	orders   *wscert.Engine
 	certs    *apicert.Desk
 	queue    *jobs.Queue
 	mail     *outbox.Dev
@@ -111,8 +111,8 @@ func newWorld(tb testing.TB, db *store.DB, o options) *world {
 	desk := handover.New(db, vault, out, w.audit, w.clock, handover.DefaultPolicy, func(_, token string) string { return "https://ra.example.com/pickup/" + token })
 	w.pool = keys.NewPool(keys.Stock{})
 	tb.Cleanup(w.pool.Close)
-	w.orders = order.New(db, w.ca, desk, vault, w.pool, out, w.audit, w.clock, order.Settings{
-		Approval: o.approval, Life: order.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{30, 7}, Lease: 30 * time.Second,
+	w.orders = wscert.New(db, w.ca, desk, vault, w.pool, out, w.audit, w.clock, wscert.Settings{
+		Approval: o.approval, Life: wscert.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{30, 7}, Lease: 30 * time.Second,
 		Notify: func(context.Context, access.Realm, string) ([]string, error) { return nil, nil },
 	})
 	w.certs = &apicert.Desk{DB: db, Authority: w.ca, Vault: vault, Audit: w.audit, Clock: w.clock}

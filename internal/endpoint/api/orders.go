@@ -10,7 +10,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/pki/pkcs12"
@@ -80,9 +80,9 @@ type life struct {
 	Days   int `json:"days,omitempty" minimum:"0" maximum:"10950"`
 }
 
-func (l life) spec() order.Life { return order.Life{Years: l.Years, Months: l.Months, Days: l.Days} }
+func (l life) spec() wscert.Life { return wscert.Life{Years: l.Years, Months: l.Months, Days: l.Days} }
 
-func showOrder(o *order.Order) Order {
+func showOrder(o *wscert.Order) Order {
 	v := Order{
 		ID: o.ID, Realm: string(o.Realm), Client: o.Client, Service: o.ServiceName, ShortName: o.ShortName, CommonName: o.CommonName,
 		State: string(o.State), Mode: string(o.Mode), Authority: o.Authority, Serial: o.Serial,
@@ -96,7 +96,7 @@ func showOrder(o *order.Order) Order {
 	return v
 }
 
-func (s *server) showDetail(ctx context.Context, o *order.Order) (orderDetail, error) {
+func (s *server) showDetail(ctx context.Context, o *wscert.Order) (orderDetail, error) {
 	v := orderDetail{Order: showOrder(o), History: make([]event, len(o.History))}
 	for i, e := range o.History {
 		v.History[i] = event{e.Name, e.State, utc(e.At), e.By, e.Detail}
@@ -120,10 +120,10 @@ type newOrder struct {
 	Comment    string `json:"comment,omitempty" maxLength:"2000"`
 }
 
-func (n newOrder) request() order.Request {
-	r := order.Request{
-		Realm: access.Realm(n.Realm), Service: n.Service, ShortName: n.ShortName, Orderer: n.Orderer, Mode: order.Mode(n.Mode), Comment: n.Comment,
-		Spec: order.Spec{Algorithm: keys.Algorithm(n.Algorithm), Profile: profile(n.Encryption)},
+func (n newOrder) request() wscert.Request {
+	r := wscert.Request{
+		Realm: access.Realm(n.Realm), Service: n.Service, ShortName: n.ShortName, Orderer: n.Orderer, Mode: wscert.Mode(n.Mode), Comment: n.Comment,
+		Spec: wscert.Spec{Algorithm: keys.Algorithm(n.Algorithm), Profile: profile(n.Encryption)},
 	}
 	if n.Life != nil {
 		r.Spec.Life = n.Life.spec()
@@ -148,9 +148,9 @@ type orderFilter struct {
 	ExpireBy time.Time `query:"expireBy" doc:"Issued certificates that end before this time only."`
 }
 
-func (f *orderFilter) filter() order.Filter {
-	return order.Filter{
-		Realm: access.Realm(f.Realm), Client: f.Client, Service: f.Service, State: order.State(f.State), Search: f.Search, ExpireBy: f.ExpireBy,
+func (f *orderFilter) filter() wscert.Filter {
+	return wscert.Filter{
+		Realm: access.Realm(f.Realm), Client: f.Client, Service: f.Service, State: wscert.State(f.State), Search: f.Search, ExpireBy: f.ExpireBy,
 	}
 }
 
@@ -195,7 +195,7 @@ func (s *server) orders(r registrar) {
 }
 
 // orderAnswer is the answer of a step that may have issued.
-func (s *server) orderAnswer(ctx context.Context, o *order.Order, err error) (*one[orderDetail], error) {
+func (s *server) orderAnswer(ctx context.Context, o *wscert.Order, err error) (*one[orderDetail], error) {
 	if err != nil {
 		return nil, withOrder(o, err)
 	}
@@ -261,7 +261,7 @@ func (s *server) orderSteps(r registrar) {
 	})
 }
 
-func (s *server) createdOrder(ctx context.Context, key, operation string, content any, request order.Request) (*made[orderDetail], error) {
+func (s *server) createdOrder(ctx context.Context, key, operation string, content any, request wscert.Request) (*made[orderDetail], error) {
 	o, err := s.create(ctx, key, operation, content, request)
 	if err != nil {
 		return nil, withOrder(o, err)
@@ -272,8 +272,8 @@ func (s *server) createdOrder(ctx context.Context, key, operation string, conten
 
 // withOrder adds to the error of a step the order that exists all the same. An
 // order in another state is not stored when its step fails.
-func withOrder(o *order.Order, err error) error {
-	if o == nil || o.State != order.Issue && o.State != order.Failed {
+func withOrder(o *wscert.Order, err error) error {
+	if o == nil || o.State != wscert.Issue && o.State != wscert.Failed {
 		return err
 	}
 	return &madeOrder{err, o.ID}
@@ -303,7 +303,7 @@ func (s *server) orderCertificate(ctx context.Context, in *struct {
 	if err := scope(ctx).Require(access.CertificateDownload, o.Realm, o.Client); err != nil {
 		return nil, err
 	}
-	if o.State != order.Issued && o.State != order.Revoked {
+	if o.State != wscert.Issued && o.State != wscert.Revoked {
 		return nil, notIssued(o)
 	}
 	record, err := s.Orders.Certificate(ctx, o)
@@ -317,9 +317,9 @@ func (s *server) orderCertificate(ctx context.Context, in *struct {
 	return &certificateFile{typePEM, attachment(o.CommonName + ".pem"), chain}, err
 }
 
-func notIssued(o *order.Order) error {
+func notIssued(o *wscert.Order) error {
 	f := fault.Conflictf("order.not_issued", "The order %s is %s; there is no certificate.", o.CommonName, o.State)
-	if o.State == order.Failed || o.State == order.Rejected {
+	if o.State == wscert.Failed || o.State == wscert.Rejected {
 		return f.WithNext("Look at the order for the reason.")
 	}
 	return f.WithNext("Look at the order again in a while.")

@@ -11,7 +11,7 @@ import (
 	"github.com/sealwright/sealwright/internal/apicert"
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/endpoint/web/browsertest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // furnish puts something on every page, and returns the address of each.
@@ -23,7 +23,7 @@ func (w *world) furnish() []string {
 	must(t, err)
 	_, err = w.orders.Withdraw(ctx, w.root, o.ID, authority.Superseded)
 	must(t, err)
-	short := order.Request{Realm: access.Production, Service: "bar", ShortName: "my page", Orderer: w.bar.person.ID, Mode: order.Generate, Spec: order.Spec{Life: order.Life{Days: 20}}, Comment: "For the pilot"}
+	short := wscert.Request{Realm: access.Production, Service: "bar", ShortName: "my page", Orderer: w.bar.person.ID, Mode: wscert.Generate, Spec: wscert.Spec{Life: wscert.Life{Days: 20}}, Comment: "For the pilot"}
 	_, err = w.orders.Create(ctx, w.root, short)
 	must(t, err)
 	a, err := w.access.CreateAccount(ctx, w.root, access.Production, w.foo.client.ID, access.AccountFields{Name: "Ordering system", Ends: w.clock.Now().AddDate(1, 0, 0)})
@@ -163,7 +163,7 @@ func TestOrderAndWithdrawByKeyboard(t *testing.T) {
 	}
 	p.Press(kb.Enter)
 	p.Visible(".sw-badge-danger")
-	if o := w.ordersOf(w.foo); len(o) != 1 || o[0].State != order.Revoked || o[0].CommonName != "foo-ws-ssl-my-e-bank" {
+	if o := w.ordersOf(w.foo); len(o) != 1 || o[0].State != wscert.Revoked || o[0].CommonName != "foo-ws-ssl-my-e-bank" {
 		t.Fatalf("orders %+v", o)
 	}
 }
@@ -196,7 +196,7 @@ func TestOrderAndWithdrawWithoutScript(t *testing.T) {
 	}
 	p.Follow(`a[data-sw-dialog="withdraw"]`)
 	p.Follow(".sw-confirm-panel .sw-btn-danger")
-	if o := w.ordersOf(w.foo)[0]; o.State != order.Revoked {
+	if o := w.ordersOf(w.foo)[0]; o.State != wscert.Revoked {
 		t.Fatalf("the order is %s", o.State)
 	}
 }

@@ -17,12 +17,12 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // certificateCard shows what stands in the certificate (A160, A161).
-func (c *console) certificateCard(v *visit, o *order.Order) (templ.Component, error) {
-	if o.State != order.Issued && o.State != order.Revoked {
+func (c *console) certificateCard(v *visit, o *wscert.Order) (templ.Component, error) {
+	if o.State != wscert.Issued && o.State != wscert.Revoked {
 		return nil, nil
 	}
 	rec, err := c.Orders.Certificate(v.ctx, o)
@@ -96,12 +96,12 @@ func colons(b []byte) string {
 }
 
 // issued reads the certificate of an order for a download (A45).
-func (v *visit) issued() (*order.Order, authority.Record, error) {
+func (v *visit) issued() (*wscert.Order, authority.Record, error) {
 	o, err := v.anOrder(access.CertificateDownload)
 	if err != nil {
 		return nil, authority.Record{}, err
 	}
-	if o.State != order.Issued && o.State != order.Revoked {
+	if o.State != wscert.Issued && o.State != wscert.Revoked {
 		return nil, authority.Record{}, access.NotFound()
 	}
 	rec, err := v.c.Orders.Certificate(v.ctx, o)

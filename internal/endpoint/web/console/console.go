@@ -23,7 +23,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/endpoint/web/theme"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -37,7 +37,7 @@ type Deps struct {
 	DB          *store.DB
 	Clock       clock.Clock
 	Access      *access.Directory
-	Orders      *order.Engine
+	Orders      *wscert.Engine
 	APICerts    *apicert.Desk
 	Authority   *authority.Authorities
 	Audit       *audit.Log

@@ -10,7 +10,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -82,18 +82,18 @@ func (c *console) certificateWork(v *visit) (cards, figures []templ.Component, e
 	if err != nil || days < 1 || days > 3650 {
 		days = defaultDays
 	}
-	list := func(f order.Filter) ([]*order.Order, string, error) {
+	list := func(f wscert.Filter) ([]*wscert.Order, string, error) {
 		return c.Orders.List(v.ctx, v.scope(), f, store.Page{Limit: scanned})
 	}
-	ending, moreEnding, err := list(order.Filter{ExpireFrom: v.now(), ExpireBy: v.now().AddDate(0, 0, days)})
+	ending, moreEnding, err := list(wscert.Filter{ExpireFrom: v.now(), ExpireBy: v.now().AddDate(0, 0, days)})
 	if err != nil {
 		return nil, nil, err
 	}
-	waiting, moreWaiting, err := list(order.Filter{State: order.PendingAuth})
+	waiting, moreWaiting, err := list(wscert.Filter{State: wscert.PendingAuth})
 	if err != nil {
 		return nil, nil, err
 	}
-	unclaimed, moreUnclaimed, err := list(order.Filter{Unclaimed: true})
+	unclaimed, moreUnclaimed, err := list(wscert.Filter{Unclaimed: true})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -105,25 +105,25 @@ func (c *console) certificateWork(v *visit) (cards, figures []templ.Component, e
 	}
 	figures = []templ.Component{
 		figure(v.say("Expire soon"), len(ending), moreEnding, v.say("within %d days", days), v.say("none within %d days", days), ui.Warn, "/orders?days="+strconv.Itoa(days)),
-		figure(v.say("Wait for approval"), len(waiting), moreWaiting, v.say("somebody has to decide"), v.say("nothing to decide"), ui.Info, "/orders?state="+string(order.PendingAuth)),
+		figure(v.say("Wait for approval"), len(waiting), moreWaiting, v.say("somebody has to decide"), v.say("nothing to decide"), ui.Info, "/orders?state="+string(wscert.PendingAuth)),
 		figure(v.say("Unclaimed files"), len(unclaimed), moreUnclaimed, v.say("not fetched yet"), v.say("all are fetched"), ui.Warn, "/orders?unclaimed=1"),
 	}
-	l := v.orderListing(order.Filter{})
+	l := v.orderListing(wscert.Filter{})
 	all := l.columns
-	table := func(id, title string, items []*order.Order, columns []column[*order.Order], empty ui.EmptyStateProps, actions templ.Component) templ.Component {
+	table := func(id, title string, items []*wscert.Order, columns []column[*wscert.Order], empty ui.EmptyStateProps, actions templ.Component) templ.Component {
 		l.id, l.caption, l.columns, l.empty = id, title, columns, empty
 		return card(ui.CardProps{Title: title, Flush: true, Actions: actions}, ui.Table(l.table(items[:min(len(items), 10)])))
 	}
-	named := nameColumn(v.say("Name"), func(o *order.Order) string { return o.CommonName }, func(o *order.Order) string { return v.clientName(o.Client) })
-	cards = append(cards, table("ending", v.say("Certificates that end within %d days", days), ending, []column[*order.Order]{named, all[4], all[6]},
+	named := nameColumn(v.say("Name"), func(o *wscert.Order) string { return o.CommonName }, func(o *wscert.Order) string { return v.clientName(o.Client) })
+	cards = append(cards, table("ending", v.say("Certificates that end within %d days", days), ending, []column[*wscert.Order]{named, all[4], all[6]},
 		ui.EmptyStateProps{Icon: "check", Title: v.say("Nothing ends soon"), Text: v.say("No certificate ends within %d days.", days)}, v.horizon(days)))
 	if len(waiting) > 0 {
-		cards = append(cards, table("waiting", v.say("Orders waiting for approval"), waiting, []column[*order.Order]{named, all[4], all[7]}, ui.EmptyStateProps{}, nil))
+		cards = append(cards, table("waiting", v.say("Orders waiting for approval"), waiting, []column[*wscert.Order]{named, all[4], all[7]}, ui.EmptyStateProps{}, nil))
 	}
 	if len(unclaimed) > 0 {
-		cards = append(cards, table("unclaimed", v.say("Files that nobody has fetched"), unclaimed, []column[*order.Order]{
+		cards = append(cards, table("unclaimed", v.say("Files that nobody has fetched"), unclaimed, []column[*wscert.Order]{
 			named, all[4],
-			dateColumn(v.say("Fetch by"), func(o *order.Order) time.Time { return o.Claim() }),
+			dateColumn(v.say("Fetch by"), func(o *wscert.Order) time.Time { return o.Claim() }),
 		}, ui.EmptyStateProps{}, nil))
 	}
 	return cards, figures, nil

@@ -12,7 +12,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -52,7 +52,7 @@ func (c *console) orderPage(v *visit) error {
 }
 
 // parts makes the cards of an order; one that has nothing to show gives nil.
-func (v *visit) parts(o *order.Order, list ...func(*visit, *order.Order) (templ.Component, error)) ([]templ.Component, error) {
+func (v *visit) parts(o *wscert.Order, list ...func(*visit, *wscert.Order) (templ.Component, error)) ([]templ.Component, error) {
 	var out []templ.Component
 	for _, part := range list {
 		one, err := part(v, o)
@@ -66,7 +66,7 @@ func (v *visit) parts(o *order.Order, list ...func(*visit, *order.Order) (templ.
 	return out, nil
 }
 
-func (v *visit) orderFacts(o *order.Order) templ.Component {
+func (v *visit) orderFacts(o *wscert.Order) templ.Component {
 	list := []ui.Description{
 		{Term: v.say("Order"), Value: ui.Mono(o.ID)},
 		{Term: v.say("Client"), Value: v.linked(access.ClientRead, o.Realm, o.Client, v.clientName(o.Client), "/clients/"+o.Client)},
@@ -94,32 +94,32 @@ func (v *visit) linked(p access.Permission, realm access.Realm, client, name, hr
 	return ui.Text(name)
 }
 
-func (v *visit) mode(o *order.Order) string {
+func (v *visit) mode(o *wscert.Order) string {
 	switch o.Mode {
-	case order.Generate:
+	case wscert.Generate:
 		return v.say("Made here (%s), file encrypted with %s", strings.ToUpper(string(o.Spec.Algorithm)), o.Spec.Profile)
-	case order.Bring:
+	case wscert.Bring:
 		return v.say("The recipient brings a request")
 	}
 	return v.say("The request came with the order")
 }
 
 // orderActions shows what can be done in this state by this operator.
-func (v *visit) orderActions(o *order.Order) templ.Component {
+func (v *visit) orderActions(o *wscert.Order) templ.Component {
 	can := func(p access.Permission) bool { return v.scope().Allows(p, o.Realm, o.Client) }
 	at := "/orders/" + o.ID
 	var list []templ.Component
 	switch {
-	case o.State == order.PendingAuth && can(access.CertificateApprove) && o.CreatedBy != v.session.Operator.Name:
+	case o.State == wscert.PendingAuth && can(access.CertificateApprove) && o.CreatedBy != v.session.Operator.Name:
 		list = append(list, act(at+"/approve", ui.ButtonProps{Label: v.say("Approve"), Icon: "check", Variant: ui.Primary}),
 			ui.Button(ui.ButtonProps{Label: v.say("Reject …"), Icon: "blocked", Variant: ui.DestructiveQuiet, Href: at + "/reject"}))
 	case !o.Claim().IsZero() && can(access.CertificateOrder):
 		list = append(list, act(at+"/send-again", ui.ButtonProps{Label: v.say("Send a new link"), Icon: "mail"}))
 	}
-	if (o.State == order.Issued || o.State == order.Revoked) && o.Mode != order.Direct && can(access.CertificateOrder) {
+	if (o.State == wscert.Issued || o.State == wscert.Revoked) && o.Mode != wscert.Direct && can(access.CertificateOrder) {
 		list = append(list, ui.Button(ui.ButtonProps{Label: v.say("Reissue …"), Icon: "refresh", Href: at + "/reissue"}))
 	}
-	if o.State == order.Issued && can(access.CertificateRevoke) {
+	if o.State == wscert.Issued && can(access.CertificateRevoke) {
 		ask := v.withdrawal(o)
 		if v.session.RequireRecent(v.now(), recent) == nil {
 			list = append(list, ui.ConfirmDialog(ask))
@@ -140,7 +140,7 @@ var stepTitles = map[string]string{
 	"REVOKED": "Withdrawn", "FAILED": "Failed", "REJECTED": "Rejected", "REMIND": "Reminder sent",
 }
 
-func (v *visit) history(o *order.Order) []ui.Step {
+func (v *visit) history(o *wscert.Order) []ui.Step {
 	var steps []ui.Step
 	for _, e := range o.History {
 		title, ok := stepTitles[e.Name]
@@ -160,11 +160,11 @@ func (v *visit) history(o *order.Order) []ui.Step {
 		steps = append(steps, s)
 	}
 	switch o.State {
-	case order.PendingCSR:
+	case wscert.PendingCSR:
 		steps = append(steps, ui.Step{State: ui.StepCurrent, Title: v.say("Waits for the recipient's request")})
-	case order.KeyValidation, order.Issue:
+	case wscert.KeyValidation, wscert.Issue:
 		steps = append(steps, ui.Step{State: ui.StepCurrent, Title: v.say("Being issued")})
-	case order.Issued:
+	case wscert.Issued:
 		if !o.Claim().IsZero() {
 			steps = append(steps, ui.Step{State: ui.StepCurrent, Title: v.say("Waits to be fetched"), Detail: v.say("until %s", o.Claim().Format(time.DateOnly))})
 		}
@@ -172,7 +172,7 @@ func (v *visit) history(o *order.Order) []ui.Step {
 	return steps
 }
 
-func (c *console) deliveryCard(v *visit, o *order.Order) (templ.Component, error) {
+func (c *console) deliveryCard(v *visit, o *wscert.Order) (templ.Component, error) {
 	d, ok, err := c.Orders.Delivery(v.ctx, o)
 	if err != nil || !ok {
 		return nil, err
@@ -201,7 +201,7 @@ func (c *console) deliveryCard(v *visit, o *order.Order) (templ.Component, error
 }
 
 // messagesCard lists what was sent about the order (A146, A147).
-func (c *console) messagesCard(v *visit, o *order.Order) (templ.Component, error) {
+func (c *console) messagesCard(v *visit, o *wscert.Order) (templ.Component, error) {
 	if !v.scope().Allows(access.OutboxRead, o.Realm, o.Client) {
 		return nil, nil
 	}
@@ -216,17 +216,17 @@ func (c *console) messagesCard(v *visit, o *order.Order) (templ.Component, error
 
 // siblingsCard lists the other certificates of the same name: what this one
 // reissues, what reissues this one, and orders made side by side (N33).
-func (c *console) siblingsCard(v *visit, o *order.Order) (templ.Component, error) {
-	l := v.orderListing(order.Filter{Realm: o.Realm, Client: o.Client, Service: o.ServiceName, Search: o.CommonName})
+func (c *console) siblingsCard(v *visit, o *wscert.Order) (templ.Component, error) {
+	l := v.orderListing(wscert.Filter{Realm: o.Realm, Client: o.Client, Service: o.ServiceName, Search: o.CommonName})
 	items, _, err := l.fetch(store.Page{})
 	if err != nil {
 		return nil, err
 	}
-	items = slices.DeleteFunc(items, func(x *order.Order) bool { return x.ID == o.ID || x.CommonName != o.CommonName })
+	items = slices.DeleteFunc(items, func(x *wscert.Order) bool { return x.ID == o.ID || x.CommonName != o.CommonName })
 	if len(items) == 0 {
 		return nil, nil
 	}
-	relation := textColumn(v.say("Relation"), func(x *order.Order) string {
+	relation := textColumn(v.say("Relation"), func(x *wscert.Order) string {
 		switch {
 		case x.ID == o.Predecessor:
 			return v.say("Predecessor")
@@ -235,14 +235,14 @@ func (c *console) siblingsCard(v *visit, o *order.Order) (templ.Component, error
 		}
 		return v.say("Same name")
 	})
-	first := nameColumn(v.say("Order"), func(x *order.Order) string { return shortID(x.ID) }, nil)
+	first := nameColumn(v.say("Order"), func(x *wscert.Order) string { return shortID(x.ID) }, nil)
 	l.id, l.caption = "siblings", v.say("Other certificates of this name")
-	l.columns = []column[*order.Order]{first, relation, l.columns[3], l.columns[6], l.columns[7]}
+	l.columns = []column[*wscert.Order]{first, relation, l.columns[3], l.columns[6], l.columns[7]}
 	return card(ui.CardProps{Title: l.caption, Flush: true}, ui.Table(l.table(items))), nil
 }
 
 // orderAuditCard lists who did what with the order and its hand-over.
-func (c *console) orderAuditCard(v *visit, o *order.Order) (templ.Component, error) {
+func (c *console) orderAuditCard(v *visit, o *wscert.Order) (templ.Component, error) {
 	if !v.scope().Allows(access.AuditRead, o.Realm, o.Client) {
 		return nil, nil
 	}

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/access"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
@@ -23,9 +23,9 @@ func operatorFields(email string) access.OperatorFields {
 	return access.OperatorFields{Email: email, Name: "Operator " + email}
 }
 
-func (w *world) ordersOf(e estate) []*order.Order {
+func (w *world) ordersOf(e estate) []*wscert.Order {
 	w.t.Helper()
-	list, _, err := w.orders.List(w.t.Context(), w.root, order.Filter{Client: e.client.ID}, store.Page{})
+	list, _, err := w.orders.List(w.t.Context(), w.root, wscert.Filter{Client: e.client.ID}, store.Page{})
 	must(w.t, err)
 	return list
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/ident"
 )
@@ -21,7 +21,7 @@ func (c *console) approve(v *visit) error {
 }
 
 // anOrder reads an order for an act that needs p on it.
-func (v *visit) anOrder(p access.Permission) (*order.Order, error) {
+func (v *visit) anOrder(p access.Permission) (*wscert.Order, error) {
 	v.back = "/orders/" + v.id()
 	o, err := v.c.Orders.Get(v.ctx, v.scope(), v.id())
 	if err != nil {
@@ -31,7 +31,7 @@ func (v *visit) anOrder(p access.Permission) (*order.Order, error) {
 }
 
 // question is the page that asks before an act on an order.
-func (v *visit) question(o *order.Order, ask ui.ConfirmProps) error {
+func (v *visit) question(o *wscert.Order, ask ui.ConfirmProps) error {
 	at := "/orders/" + o.ID
 	ask.Href = ""
 	return v.show(ui.PageProps{
@@ -70,7 +70,7 @@ func (c *console) reject(v *visit) error {
 }
 
 // withdrawal is the question before the certificate stops working (N29, A148).
-func (v *visit) withdrawal(o *order.Order) ui.ConfirmProps {
+func (v *visit) withdrawal(o *wscert.Order) ui.ConfirmProps {
 	text := v.say("From this moment no service accepts it, and it cannot be undone. Programs that use it stop working; others of the same name go on.")
 	if !o.Claim().IsZero() {
 		text += " " + v.say("The file has not been fetched; it is erased.")
@@ -91,7 +91,7 @@ func (c *console) withdrawPage(v *visit) error {
 	if err := v.session.RequireRecent(v.now(), recent); err != nil {
 		return err
 	}
-	if o.State != order.Issued {
+	if o.State != wscert.Issued {
 		v.redirect(v.back)
 		return nil
 	}

@@ -7,7 +7,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/ident"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -112,7 +112,7 @@ func (c *console) orderFields(v *visit, f orderForm, cl access.Client, services 
 		return card(ui.CardProps{}, ui.EmptyState(empty))
 	}
 	if f.Mode == "" {
-		f.Mode = string(order.Generate)
+		f.Mode = string(wscert.Generate)
 	}
 	if f.Profile == "" {
 		f.Profile = string(pkcs12.Modern)
@@ -132,9 +132,9 @@ func (c *console) orderFields(v *visit, f orderForm, cl access.Client, services 
 		preview(v.say("Name of the certificate"), "{"+v.say("service")+"}-ws-ssl-{"+v.say("short name")+"}"),
 		c.recipientField(v, f, cl, people),
 		ui.RadioCards(ui.RadioCardsProps{Name: "mode", Label: v.say("Key"), Hint: v.say("Where it is made"), Required: true, Value: f.Mode, Options: []ui.Option{
-			{Value: string(order.Generate), Label: v.say("Made here"), Detail: v.say("An encrypted file, fetched once with a one-time password"), Icon: "download"},
-			{Value: string(order.Bring), Label: v.say("Recipient brings a request"), Detail: v.say("The key stays with the recipient, who brings a PKCS #10 request to the link"), Icon: "key"},
-			{Value: string(order.Direct), Label: v.say("Paste a request now"), Detail: v.say("You have the PKCS #10 request; the certificate is issued at once"), Icon: "file"},
+			{Value: string(wscert.Generate), Label: v.say("Made here"), Detail: v.say("An encrypted file, fetched once with a one-time password"), Icon: "download"},
+			{Value: string(wscert.Bring), Label: v.say("Recipient brings a request"), Detail: v.say("The key stays with the recipient, who brings a PKCS #10 request to the link"), Icon: "key"},
+			{Value: string(wscert.Direct), Label: v.say("Paste a request now"), Detail: v.say("You have the PKCS #10 request; the certificate is issued at once"), Icon: "file"},
 		}}),
 		modeFields("generate", c.keyFields(v, f)),
 		modeFields("direct", ui.TextArea(ui.TextAreaProps{Name: "csr", Label: v.say("Certificate request"), Hint: v.say("PEM. Only the key is taken from it; the names come from this order."), Value: f.CSR, Mono: true, Rows: 8, Placeholder: "-----BEGIN CERTIFICATE REQUEST-----"})),

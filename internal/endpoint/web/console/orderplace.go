@@ -6,7 +6,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -33,7 +33,7 @@ func (c *console) placeOrder(v *visit) error {
 }
 
 // place places the order once, however often the form is sent.
-func (c *console) place(v *visit, f orderForm) (*order.Order, error) {
+func (c *console) place(v *visit, f orderForm) (*wscert.Order, error) {
 	cl, err := c.Access.Client(v.ctx, v.scope(), f.Client)
 	if err != nil {
 		return nil, err
@@ -42,11 +42,11 @@ func (c *console) place(v *visit, f orderForm) (*order.Order, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := order.Request{
-		Realm: cl.Realm, Service: service, ShortName: f.ShortName, Orderer: f.Orderer, Mode: order.Mode(f.Mode), Comment: f.Comment,
-		Spec: order.Spec{Algorithm: keys.Algorithm(f.Algorithm), Profile: pkcs12.Profile(f.Profile)},
+	r := wscert.Request{
+		Realm: cl.Realm, Service: service, ShortName: f.ShortName, Orderer: f.Orderer, Mode: wscert.Mode(f.Mode), Comment: f.Comment,
+		Spec: wscert.Spec{Algorithm: keys.Algorithm(f.Algorithm), Profile: pkcs12.Profile(f.Profile)},
 	}
-	if r.Mode == order.Direct {
+	if r.Mode == wscert.Direct {
 		r.CSR = []byte(f.CSR)
 	}
 	content, err := json.Marshal(f)
@@ -58,7 +58,7 @@ func (c *console) place(v *visit, f orderForm) (*order.Order, error) {
 
 // once creates an order for a form's one-time id, or finds the one that an earlier
 // sending of the same form made.
-func (c *console) once(v *visit, formID string, content []byte, r order.Request) (*order.Order, error) {
+func (c *console) once(v *visit, formID string, content []byte, r wscert.Request) (*wscert.Order, error) {
 	key, err := idempotency.New(v.session.Operator.ID, formID, content)
 	if err != nil {
 		return nil, fault.Invalidf("order.form", "The form is not complete.").WithNext("Load the page again.")

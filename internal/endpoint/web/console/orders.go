@@ -10,7 +10,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
 
@@ -39,19 +39,19 @@ const soon = 30 * 24 * time.Hour
 
 // orderState is how an order looks: its state, and within Issued what an operator
 // wants to know of the certificate.
-func (v *visit) orderState(o *order.Order) (ui.State, string) {
+func (v *visit) orderState(o *wscert.Order) (ui.State, string) {
 	switch o.State {
-	case order.PendingAuth:
+	case wscert.PendingAuth:
 		return ui.Info, v.say("Waits for approval")
-	case order.PendingCSR:
+	case wscert.PendingCSR:
 		return ui.Info, v.say("Waits for a request")
-	case order.KeyValidation, order.Issue:
+	case wscert.KeyValidation, wscert.Issue:
 		return ui.Info, v.say("Being issued")
-	case order.Revoked:
+	case wscert.Revoked:
 		return ui.Danger, v.say("Withdrawn")
-	case order.Rejected:
+	case wscert.Rejected:
 		return ui.Neutral, v.say("Rejected")
-	case order.Failed:
+	case wscert.Failed:
 		return ui.Danger, v.say("Failed")
 	}
 	switch {
@@ -68,13 +68,13 @@ func (v *visit) orderState(o *order.Order) (ui.State, string) {
 // states lists the filter's choices.
 func (v *visit) states() []ui.Option {
 	return []ui.Option{
-		{Value: string(order.Issued), Label: v.say("Issued")},
-		{Value: string(order.PendingAuth), Label: v.say("Waits for approval")},
-		{Value: string(order.PendingCSR), Label: v.say("Waits for a request")},
-		{Value: string(order.Issue), Label: v.say("Being issued")},
-		{Value: string(order.Revoked), Label: v.say("Withdrawn")},
-		{Value: string(order.Rejected), Label: v.say("Rejected")},
-		{Value: string(order.Failed), Label: v.say("Failed")},
+		{Value: string(wscert.Issued), Label: v.say("Issued")},
+		{Value: string(wscert.PendingAuth), Label: v.say("Waits for approval")},
+		{Value: string(wscert.PendingCSR), Label: v.say("Waits for a request")},
+		{Value: string(wscert.Issue), Label: v.say("Being issued")},
+		{Value: string(wscert.Revoked), Label: v.say("Withdrawn")},
+		{Value: string(wscert.Rejected), Label: v.say("Rejected")},
+		{Value: string(wscert.Failed), Label: v.say("Failed")},
 	}
 }
 
@@ -136,8 +136,8 @@ func (c *console) ordersPage(v *visit) error {
 	if v.scope().Holds(access.CertificateOrder) {
 		p.Actions = ui.Button(ui.ButtonProps{Label: v.say("New order"), Icon: "plus", Variant: ui.Primary, Href: "/orders/new"})
 	}
-	f := order.Filter{
-		Realm: access.Realm(v.field("realm")), Client: v.field("client"), Service: v.field("service"), State: order.State(v.field("state")), Search: v.field("q"),
+	f := wscert.Filter{
+		Realm: access.Realm(v.field("realm")), Client: v.field("client"), Service: v.field("service"), State: wscert.State(v.field("state")), Search: v.field("q"),
 		Unclaimed: v.field("unclaimed") != "",
 	}
 	if days, err := strconv.Atoi(v.field("days")); err == nil && days > 0 && days < 10_000 {
@@ -147,8 +147,8 @@ func (c *console) ordersPage(v *visit) error {
 }
 
 // orderListing is the list of orders, on its own page and elsewhere.
-func (v *visit) orderListing(f order.Filter) listing[*order.Order] {
-	type o = *order.Order
+func (v *visit) orderListing(f wscert.Filter) listing[*wscert.Order] {
+	type o = *wscert.Order
 	l := listing[o]{
 		id: "orders", caption: v.say("Orders"),
 		columns: []column[o]{

@@ -5,7 +5,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -79,12 +79,12 @@ func (c *console) servicePage(v *visit) error {
 		{Term: v.say("Client"), Value: ui.Link(v.clientName(s.Client), "/clients/"+s.Client)},
 		{Term: v.say("Environment"), Value: ui.Text(v.realmName(s.Realm))},
 		{Term: v.say("Web-service password"), Value: password},
-		{Term: v.say("In certificates"), Value: ui.Mono(order.ServiceURI(s.Realm, s.Name))},
+		{Term: v.say("In certificates"), Value: ui.Mono(wscert.ServiceURI(s.Realm, s.Name))},
 		{Term: v.say("Since"), Value: ui.Date(s.Created)},
 		{Term: v.say("Id"), Value: ui.Mono(s.ID)},
 	}))}
 	if v.scope().Allows(access.CertificateSearch, s.Realm, s.Client) {
-		l := v.orderListing(order.Filter{Realm: s.Realm, Client: s.Client, Service: s.Name})
+		l := v.orderListing(wscert.Filter{Realm: s.Realm, Client: s.Client, Service: s.Name})
 		items, next, err := l.fetch(store.Page{})
 		if err != nil {
 			return err

@@ -10,7 +10,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/apicert"
 	"github.com/sealwright/sealwright/internal/endpoint/web/console"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -98,7 +98,7 @@ func TestAnotherClientsObjectsDoNotExist(t *testing.T) {
 	if len(entries) > before {
 		t.Errorf("something was done: %+v", entries[0])
 	}
-	if got := w.ordersOf(w.bar); len(got) != 1 || got[0].State != order.Issued {
+	if got := w.ordersOf(w.bar); len(got) != 1 || got[0].State != wscert.Issued {
 		t.Errorf("orders of Bar: %+v", got)
 	}
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/console"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -40,7 +40,7 @@ type world struct {
 	db     *store.DB
 	clock  *clock.Fake
 	access *access.Directory
-	orders *order.Engine
+	orders *wscert.Engine
 	certs  *apicert.Desk
 	audit  *audit.Log
 	out    *outbox.Outbox
@@ -98,8 +98,8 @@ func newWorld(t testing.TB, o options) *world {
 	desk := handover.New(w.db, vault, w.out, w.audit, w.clock, handover.DefaultPolicy, func(_, token string) string { return "https://sealwright.example.com/pickup/" + token })
 	pool := keys.NewPool(keys.Stock{})
 	t.Cleanup(pool.Close)
-	w.orders = order.New(w.db, w.ca, desk, vault, pool, w.out, w.audit, w.clock, order.Settings{
-		Approval: o.approval, Life: order.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{30}, Lease: 30 * time.Second,
+	w.orders = wscert.New(w.db, w.ca, desk, vault, pool, w.out, w.audit, w.clock, wscert.Settings{
+		Approval: o.approval, Life: wscert.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{30}, Lease: 30 * time.Second,
 		Notify: func(context.Context, access.Realm, string) ([]string, error) { return nil, nil },
 	})
 	w.certs = &apicert.Desk{DB: w.db, Authority: w.ca, Vault: vault, Audit: w.audit, Clock: w.clock}
@@ -181,9 +181,9 @@ func (w *world) operator(email, role, client string) access.Operator {
 	return inv.Operator
 }
 
-func (w *world) order(e estate, short string) *order.Order {
+func (w *world) order(e estate, short string) *wscert.Order {
 	w.t.Helper()
-	o, err := w.orders.Create(context.Background(), w.root, order.Request{Realm: access.Production, Service: e.service.Name, ShortName: short, Orderer: e.person.ID, Mode: order.Generate})
+	o, err := w.orders.Create(context.Background(), w.root, wscert.Request{Realm: access.Production, Service: e.service.Name, ShortName: short, Orderer: e.person.ID, Mode: wscert.Generate})
 	must(w.t, err)
 	return o
 }

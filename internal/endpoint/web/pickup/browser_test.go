@@ -10,7 +10,7 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 	"github.com/sealwright/sealwright/internal/endpoint/web/browsertest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
@@ -35,7 +35,7 @@ func TestEveryPageIsAccessibleOnPhoneAndDesktop(t *testing.T) {
 		scheme := map[bool]string{true: "dark", false: "light"}[o.Dark]
 		t.Run(fmt.Sprintf("%d px, %s", o.Width, scheme), func(t *testing.T) {
 			b := shown(t)
-			_, token := b.order(order.Generate)
+			_, token := b.order(wscert.Generate)
 			p := browsertest.Start(t, o)
 			p.Expect("the server responded with a status of 4")
 			look := func(name string) {
@@ -70,7 +70,7 @@ func TestEveryPageIsAccessibleOnPhoneAndDesktop(t *testing.T) {
 			browsertest.Eval[bool](p, `cookieStore.delete("__Host-pickup").then(() => true, () => true)`)
 			p.Go(b.server.URL + "/pickup/unknown")
 			look("unknown")
-			_, token = b.order(order.Bring)
+			_, token = b.order(wscert.Bring)
 			p.Go(b.address(token) + "?lang=nb")
 			look("code-nb")
 			p.Fill("#f-code", b.code())
@@ -82,7 +82,7 @@ func TestEveryPageIsAccessibleOnPhoneAndDesktop(t *testing.T) {
 
 func TestAnotherBrowserSeesThatTheFileIsGone(t *testing.T) {
 	b := shown(t)
-	_, token := b.order(order.Generate)
+	_, token := b.order(wscert.Generate)
 	c := b.browser(token, false)
 	c.enter(b.code())
 	c.get("/file")
@@ -100,7 +100,7 @@ func TestAnotherBrowserSeesThatTheFileIsGone(t *testing.T) {
 // The whole way with nothing but the keyboard, and a real download.
 func TestTheKeyboardAlonePicksUp(t *testing.T) {
 	b := shown(t)
-	_, token := b.order(order.Generate)
+	_, token := b.order(wscert.Generate)
 	p := browsertest.Open(t, b.address(token), browsertest.Options{Insecure: true})
 	if got := browsertest.Eval[string](p, `document.activeElement.id`); got != "f-code" {
 		t.Errorf("The focus is on %q, want the one-time password.", got)
@@ -126,7 +126,7 @@ func TestTheKeyboardAlonePicksUp(t *testing.T) {
 // Without script, links do what the script does.
 func TestWithoutScriptThePagesAreFormsAndLinks(t *testing.T) {
 	b := shown(t)
-	_, token := b.order(order.Bring)
+	_, token := b.order(wscert.Bring)
 	p := browsertest.Open(t, b.address(token), browsertest.Options{Insecure: true, NoScript: true})
 	p.Expect("status of 4")
 	p.Fill("#f-code", b.code())

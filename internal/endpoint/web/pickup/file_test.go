@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -26,20 +26,20 @@ import (
 )
 
 // ready is a bench with one browser that may download.
-func ready(t testing.TB, db *store.DB, h2 bool, key ...keys.Algorithm) (*bench, *order.Order, *browser) {
+func ready(t testing.TB, db *store.DB, h2 bool, key ...keys.Algorithm) (*bench, *wscert.Order, *browser) {
 	t.Helper()
 	b := newBench(t, db, noon)
 	if len(key) > 0 {
 		b.key = key[0]
 	}
-	o, token := b.order(order.Generate)
+	o, token := b.order(wscert.Generate)
 	c := b.browser(token, h2)
 	c.enter(b.code())
 	return b, o, c
 }
 
 // open is a delivery that must not be complete, nor its password sent (N21).
-func (b *bench) open(o *order.Order, what string) handover.Delivery {
+func (b *bench) open(o *wscert.Order, what string) handover.Delivery {
 	b.t.Helper()
 	d := b.delivery(o)
 	if d.State != handover.Open {

@@ -23,7 +23,7 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/pickup"
 	"github.com/sealwright/sealwright/internal/endpoint/web/theme"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -42,7 +42,7 @@ type bench struct {
 	clock  *clock.Fake
 	audit  *audit.Log
 	desk   *handover.Desk
-	engine *order.Engine
+	engine *wscert.Engine
 	queue  *jobs.Queue
 	mail   *outbox.Dev
 	person access.Orderer
@@ -73,22 +73,22 @@ func (j *journal) String() string {
 // unreliable is an order engine whose completion fails as often as asked, and
 // whose authority's key can be away.
 type unreliable struct {
-	*order.Engine
+	*wscert.Engine
 	mu      sync.Mutex
 	fails   int
 	err     error
 	keyAway bool
 }
 
-func (u *unreliable) Get(ctx context.Context, s access.Scope, id string) (*order.Order, error) {
+func (u *unreliable) Get(ctx context.Context, s access.Scope, id string) (*wscert.Order, error) {
 	o, err := u.Engine.Get(ctx, s, id)
 	if err == nil && u.keyAway {
-		o.State = order.Issue
+		o.State = wscert.Issue
 	}
 	return o, err
 }
 
-func (u *unreliable) SubmitCSR(ctx context.Context, token, session string, request []byte) (*order.Order, error) {
+func (u *unreliable) SubmitCSR(ctx context.Context, token, session string, request []byte) (*wscert.Order, error) {
 	if u.keyAway {
 		return nil, fault.Unavailablef(nil, "order.delayed", "The order is stored.")
 	}
@@ -134,8 +134,8 @@ func newBench(t testing.TB, db *store.DB, now time.Time) *bench {
 	b.desk = handover.New(db, vault, out, b.audit, b.clock, handover.DefaultPolicy, func(_, token string) string { return "https://sealwright.example.com/pickup/" + token })
 	pool := keys.NewPool(keys.Stock{})
 	t.Cleanup(pool.Close)
-	b.engine = order.New(db, ca, b.desk, vault, pool, out, b.audit, b.clock, order.Settings{
-		Life: order.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{30}, Lease: 30 * time.Second,
+	b.engine = wscert.New(db, ca, b.desk, vault, pool, out, b.audit, b.clock, wscert.Settings{
+		Life: wscert.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{30}, Lease: 30 * time.Second,
 		Notify: func(context.Context, access.Realm, string) ([]string, error) { return nil, nil },
 	})
 	b.orders = &unreliable{Engine: b.engine}
@@ -173,9 +173,9 @@ func (b *bench) serve() {
 }
 
 // order places an order and returns its link's token.
-func (b *bench) order(mode order.Mode) (*order.Order, string) {
+func (b *bench) order(mode wscert.Mode) (*wscert.Order, string) {
 	b.t.Helper()
-	o := must(b.engine.Create(context.Background(), access.System("test"), order.Request{Realm: access.Production, Service: "foo", ShortName: "e-banking", Orderer: b.person.ID, Mode: mode, Spec: order.Spec{Algorithm: b.key}}))(b.t)
+	o := must(b.engine.Create(context.Background(), access.System("test"), wscert.Request{Realm: access.Production, Service: "foo", ShortName: "e-banking", Orderer: b.person.ID, Mode: mode, Spec: wscert.Spec{Algorithm: b.key}}))(b.t)
 	return o, b.match(linkIn, b.messages(b.person.Email))
 }
 
@@ -223,7 +223,7 @@ func (b *bench) passwords() []string {
 	return list
 }
 
-func (b *bench) delivery(o *order.Order) handover.Delivery {
+func (b *bench) delivery(o *wscert.Order) handover.Delivery {
 	b.t.Helper()
 	o = must(b.engine.Get(context.Background(), access.System("test"), o.ID))(b.t)
 	return must(b.desk.Of(b.db.View(context.Background()), o.Handover))(b.t)

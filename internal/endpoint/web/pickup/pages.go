@@ -11,7 +11,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 )
 
@@ -63,11 +63,11 @@ func (v *visit) now(status int, failure error) {
 
 // order is what the delivery belongs to. The link has named it, and the page
 // shows its names and dates only.
-func (v *visit) order() (*order.Order, error) {
+func (v *visit) order() (*wscert.Order, error) {
 	return v.h.Orders.Get(v.ctx(), access.System("pickup"), v.delivery.OrderID)
 }
 
-func (v *visit) stage(o *order.Order) (stage, error) {
+func (v *visit) stage(o *wscert.Order) (stage, error) {
 	d, err := v.h.Desk.Resume(v.ctx(), v.token, v.session)
 	switch {
 	case errors.Is(err, fault.Unauthenticated):
@@ -79,7 +79,7 @@ func (v *visit) stage(o *order.Order) (stage, error) {
 	switch {
 	case d.FileSize > 0:
 		return stageReady, nil
-	case o.State == order.PendingCSR:
+	case o.State == wscert.PendingCSR:
 		return stageRequest, nil
 	}
 	return stageIssuing, nil

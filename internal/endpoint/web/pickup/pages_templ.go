@@ -13,7 +13,7 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/guide"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // askCode is the page behind the link, before the one-time password.
@@ -459,7 +459,7 @@ func bringRequest(r requestView) templ.Component {
 }
 
 // issuing is shown while the authority's key cannot be used.
-func issuing(v *visit, o *order.Order) templ.Component {
+func issuing(v *visit, o *wscert.Order) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {
 		templ_7745c5c3_W, ctx := templ_7745c5c3_Input.Writer, templ_7745c5c3_Input.Context
 		if templ_7745c5c3_CtxErr := ctx.Err(); templ_7745c5c3_CtxErr != nil {

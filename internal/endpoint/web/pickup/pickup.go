@@ -33,7 +33,7 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/theme"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/fault"
@@ -62,10 +62,10 @@ type Desk interface {
 	Progress(ctx context.Context, x handover.Delivery, upto int64) error
 }
 
-// Orders knows what a delivery belongs to; [order.Engine] is one.
+// Orders knows what a delivery belongs to; [wscert.Engine] is one.
 type Orders interface {
-	Get(ctx context.Context, s access.Scope, id string) (*order.Order, error)
-	SubmitCSR(ctx context.Context, token, session string, request []byte) (*order.Order, error)
+	Get(ctx context.Context, s access.Scope, id string) (*wscert.Order, error)
+	SubmitCSR(ctx context.Context, token, session string, request []byte) (*wscert.Order, error)
 	CompletePickup(ctx context.Context, d handover.Delivery, session string) error
 }
 

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
@@ -31,7 +31,7 @@ func TestAKeyFileIsFetchedOnceAndItsPasswordFollows(t *testing.T) {
 		t.Run(fmt.Sprintf("HTTP/2 is %v", h2), func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *store.DB) {
 				b := newBench(t, db, noon)
-				o, token := b.order(order.Generate)
+				o, token := b.order(wscert.Generate)
 				c := b.browser(token, h2)
 				// N7 to N9, N25, N26: said before anything is asked for.
 				want(t, "page", c.get(""), 200, "foo-ws-ssl-e-banking", "Kari Nordmann", "Production", "ends in 123", "2026-12-05 12:00 UTC", "Tries left: 5", "2026-11-21 12:30 UTC",
@@ -116,7 +116,7 @@ func (b *bench) noSecretsOutside(secrets ...string) {
 
 func TestTheCookieCannotBeReadSentElsewhereOrTakenAlong(t *testing.T) {
 	b := newBench(t, storetest.Open(t, storetest.SQLite(t)), noon)
-	_, token := b.order(order.Generate)
+	_, token := b.order(wscert.Generate)
 	r := b.browser(token, false).post("/code?lang=da", url.Values{"code": {b.code()}})
 	if got := r.Header.Get("Location"); got != "/pickup/"+token+"?lang=da" {
 		t.Errorf("The form leads to %q.", got)
@@ -133,7 +133,7 @@ func TestTheCookieCannotBeReadSentElsewhereOrTakenAlong(t *testing.T) {
 func TestAOneTimePasswordIsRefusedInWordsThatHelp(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, noon)
-		o, token := b.order(order.Generate)
+		o, token := b.order(wscert.Generate)
 		c := b.browser(token, false)
 		code := b.code()
 		wrong := map[bool]string{true: "111111", false: "000000"}[code == "000000"]
@@ -172,7 +172,7 @@ func TestAOneTimePasswordIsRefusedInWordsThatHelp(t *testing.T) {
 
 func TestAMultipartOrLargeOrForeignFormIsHandled(t *testing.T) {
 	b := newBench(t, storetest.Open(t, storetest.SQLite(t)), noon)
-	_, token := b.order(order.Generate)
+	_, token := b.order(wscert.Generate)
 	c := b.browser(token, false)
 	want(t, "large", c.post("/code", url.Values{"code": {strings.Repeat("1", 100_000)}}), 413, "more than 64 kB")
 	want(t, "damaged", c.send("POST", "/code", "x", "Content-Type", "multipart/form-data; boundary=b"), 400, "arrived damaged")
@@ -188,7 +188,7 @@ func TestAMultipartOrLargeOrForeignFormIsHandled(t *testing.T) {
 func TestUnknownLinksAreAnsweredAlikeAndCounted(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, noon)
-		_, token := b.order(order.Generate)
+		_, token := b.order(wscert.Generate)
 		c := b.browser("x", false)
 		var first reply
 		for i, bad := range []string{"x", strings.Repeat("A", 43), token + "x", "a%2Fb", "%00"} {
@@ -221,7 +221,7 @@ func TestUnknownLinksAreAnsweredAlikeAndCounted(t *testing.T) {
 // N14, N26: acts stand in the audit log under the recipient's name and address.
 func TestTheAuditLogNamesThePersonAndTheAddress(t *testing.T) {
 	b := newBench(t, storetest.Open(t, storetest.SQLite(t)), noon)
-	_, token := b.order(order.Generate)
+	_, token := b.order(wscert.Generate)
 	c := b.browser(token, false)
 	c.enter(b.code())
 	c.get("/file")
@@ -270,7 +270,7 @@ func TestARecipientBringsARequestAndFetchesTheCertificate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *store.DB) {
 				b := newBench(t, db, noon)
-				_, token := b.order(order.Bring)
+				_, token := b.order(wscert.Bring)
 				c := b.browser(token, false)
 				want(t, "too early", c.post("/request", url.Values{"csr": {request(t)}}), 401, "one-time password")
 				c.enter(b.code())
@@ -305,7 +305,7 @@ func TestARecipientBringsARequestAndFetchesTheCertificate(t *testing.T) {
 // is told so and need not send the request again.
 func TestARequestIsKeptWhileTheAuthorityCannotSign(t *testing.T) {
 	b := newBench(t, storetest.Open(t, storetest.SQLite(t)), noon)
-	_, token := b.order(order.Bring)
+	_, token := b.order(wscert.Bring)
 	c := b.browser(token, false)
 	c.enter(b.code())
 	b.orders.keyAway = true
@@ -321,7 +321,7 @@ func TestARequestIsKeptWhileTheAuthorityCannotSign(t *testing.T) {
 func TestTwoBrowsersCannotBothHaveIt(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, noon)
-		_, token := b.order(order.Generate)
+		_, token := b.order(wscert.Generate)
 		first, second := b.browser(token, false), b.browser(token, false)
 		code := b.code()
 		first.enter(code)
@@ -343,7 +343,7 @@ func TestTwoBrowsersCannotBothHaveIt(t *testing.T) {
 // the page then loads itself once more.
 func TestALinkFromAWebMailFindsTheSessionAgain(t *testing.T) {
 	b := newBench(t, storetest.Open(t, storetest.SQLite(t)), noon)
-	_, token := b.order(order.Generate)
+	_, token := b.order(wscert.Generate)
 	c, stray := b.browser(token, false), b.browser(token, false)
 	want(t, "first visit", stray.get("", "Sec-Fetch-Site", "cross-site"), 200, "Six digits")
 	c.enter(b.code())
@@ -362,7 +362,7 @@ func TestALinkFromAWebMailFindsTheSessionAgain(t *testing.T) {
 func TestAWithdrawnOrExpiredDeliveryIsGone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, noon)
-		_, token := b.order(order.Generate)
+		_, token := b.order(wscert.Generate)
 		c := b.browser(token, false)
 		b.clock.Advance(15 * 24 * time.Hour)
 		want(t, "expired", c.get("", "Accept", "text/html"), 410, "not fetched in time", "Ask for a new certificate")

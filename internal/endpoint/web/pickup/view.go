@@ -9,7 +9,7 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/guide"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 )
 
@@ -44,7 +44,7 @@ const (
 )
 
 // facts are what the certificate is, from the order and its delivery.
-func (v *visit) facts(o *order.Order) []ui.Description {
+func (v *visit) facts(o *wscert.Order) []ui.Description {
 	w := v.words
 	list := []ui.Description{{Term: w.Certificate, Value: ui.Mono(v.delivery.Title)}, {Term: w.Service, Value: ui.Text(o.ServiceName)}}
 	name := w.UI.Production
@@ -56,7 +56,7 @@ func (v *visit) facts(o *order.Order) []ui.Description {
 
 type codeView struct {
 	*visit
-	order   *order.Order
+	order   *wscert.Order
 	typed   string
 	problem string // with what was typed
 	flash   []ui.Flash
@@ -67,7 +67,7 @@ func (c codeView) usable() bool {
 	return c.delivery.TriesLeft > 0 && c.h.Clock.Now().Before(c.delivery.CodeUntil)
 }
 
-func (v *visit) codePage(o *order.Order, typed string, failure error) templ.Component {
+func (v *visit) codePage(o *wscert.Order, typed string, failure error) templ.Component {
 	c := codeView{visit: v, order: o, typed: typed}
 	for _, e := range v.explain(failure) {
 		if e.Field == "code" {
@@ -96,12 +96,12 @@ func (c codeView) props() ui.BareProps {
 
 type requestView struct {
 	*visit
-	order  *order.Order
+	order  *wscert.Order
 	text   string
 	errors ui.Errors
 }
 
-func (v *visit) requestPage(o *order.Order, text string, failure error) templ.Component {
+func (v *visit) requestPage(o *wscert.Order, text string, failure error) templ.Component {
 	return bringRequest(requestView{visit: v, order: o, text: text, errors: v.explain(failure)})
 }
 
@@ -111,15 +111,15 @@ func (r requestView) makeKey() string {
 	return "umask 077\nopenssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc \\\n  -keyout '" + quoted(name) + ".key' -out '" + quoted(name) + ".csr' -subj '/CN=" + quoted(name) + "'\ncat '" + quoted(name) + ".csr'\n"
 }
 
-func (v *visit) issuingPage(o *order.Order) templ.Component { return issuing(v, o) }
+func (v *visit) issuingPage(o *wscert.Order) templ.Component { return issuing(v, o) }
 
 type fileView struct {
 	*visit
-	order  *order.Order
+	order  *wscert.Order
 	errors ui.Errors
 }
 
-func (v *visit) filePage(o *order.Order, failure error) templ.Component {
+func (v *visit) filePage(o *wscert.Order, failure error) templ.Component {
 	return offerFile(fileView{visit: v, order: o, errors: v.explain(failure)})
 }
 
@@ -151,13 +151,13 @@ func (v *visit) notYetPage() templ.Component { return notYet(v) }
 
 type doneView struct {
 	*visit
-	order  *order.Order
+	order  *wscert.Order
 	guides []guide.Guide
 	guide  guide.Guide
 }
 
 // donePage is what the recipient sees when the file has left.
-func (v *visit) donePage(o *order.Order) templ.Component {
+func (v *visit) donePage(o *wscert.Order) templ.Component {
 	var p guide.Params
 	if v.h.Guide != nil {
 		p = v.h.Guide(o.Realm)

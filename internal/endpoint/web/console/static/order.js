@@ -1,6 +1,6 @@
 // The order form: the certificate's name while its parts are typed, and the
 // fields that belong to the chosen way of making the key. The server makes the
-// name that counts; internal/order says how.
+// name that counts; internal/wscert says how.
 
 const output = document.querySelector("[data-console-name]");
 const form = output?.closest("form");

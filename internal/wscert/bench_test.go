@@ -1,4 +1,4 @@
-package order_test
+package wscert_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 	"github.com/sealwright/sealwright/pki/csr"
 )
@@ -93,7 +93,7 @@ func BenchmarkIssue(b *testing.B) {
 				before := bench.db.Commits()
 				parallel(b, callers, func(i int) {
 					r := bench.request()
-					r.Mode, r.CSR, r.Orderer = order.Direct, all[i%len(all)], ""
+					r.Mode, r.CSR, r.Orderer = wscert.Direct, all[i%len(all)], ""
 					if _, err := bench.engine.Create(context.Background(), bench.scope, r); err != nil {
 						b.Error(err)
 					}

@@ -1,4 +1,4 @@
-package order
+package wscert
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func (f Filter) sorting() (column, direction string) {
 
 // get reads an order for the engine's own use.
 func (e *Engine) get(ctx context.Context, id string) (*Order, error) {
-	o, err := scan(e.db.View(ctx).QueryRow(`SELECT `+columns+` FROM orders WHERE id = $1`, id))
+	o, err := scan(e.db.View(ctx).QueryRow(`SELECT `+columns+` FROM wscert_orders WHERE id = $1`, id))
 	if errors.Is(err, store.ErrNotFound) {
 		err = access.NotFound()
 	}
@@ -115,7 +115,7 @@ func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Pag
 		by = column + " " + direction + ", " + by
 	}
 	size := p.Size()
-	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM orders WHERE %s ORDER BY %s LIMIT %d`, strings.Join(w.conds, " AND "), by, size+1), w.args...)
+	rows, err := e.db.View(ctx).Query(fmt.Sprintf(`SELECT `+columns+` FROM wscert_orders WHERE %s ORDER BY %s LIMIT %d`, strings.Join(w.conds, " AND "), by, size+1), w.args...)
 	list, err := store.Collect(rows, err, func(r *store.Rows) (*Order, error) { return scan(r) })
 	if err != nil || len(list) <= size {
 		return list, "", err

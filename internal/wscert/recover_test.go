@@ -1,4 +1,4 @@
-package order_test
+package wscert_test
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -65,7 +65,7 @@ func acts() []act {
 		}},
 		{name: "order with a request", prepare: func(b *bench) func() error {
 			r := b.request()
-			r.Mode, r.CSR = order.Direct, newCSR(b.t)
+			r.Mode, r.CSR = wscert.Direct, newCSR(b.t)
 			return func() error {
 				_, err := b.engine.Create(context.Background(), b.scope, r)
 				return err
@@ -80,7 +80,7 @@ func acts() []act {
 		}},
 		{name: "request brought by the recipient", prepare: func(b *bench) func() error {
 			r := b.request()
-			r.Mode = order.Bring
+			r.Mode = wscert.Bring
 			b.create(r)
 			token := b.link()
 			session := must3(b.desk.Enter(context.Background(), token, b.code()))(b.t)
@@ -197,7 +197,7 @@ func TestAnOrderSurvivesTheLossOfTheHSM(t *testing.T) {
 		b := newBench(t, db, options{vault: []keys.Option{keys.WithToken(token)}, caKeyRef: keys.HSMRef("clients")})
 		token.down.Store(true)
 		o, err := b.engine.Create(t.Context(), b.scope, b.request())
-		if !errors.Is(err, fault.Unavailable) || fault.Of(err).Code != "order.delayed" || o == nil || o.State != order.Issue {
+		if !errors.Is(err, fault.Unavailable) || fault.Of(err).Code != "order.delayed" || o == nil || o.State != wscert.Issue {
 			t.Fatalf("%v %v", o, err)
 		}
 		if got := b.messages(""); len(got) != 0 {

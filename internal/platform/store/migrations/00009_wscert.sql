@@ -2,7 +2,7 @@
 -- Certificate orders. The row is the truth of an order: state, lease and
 -- history change together, by compare-and-set on the version. Ids begin with
 -- the time, so that their order is that of the orders.
-CREATE TABLE orders (
+CREATE TABLE wscert_orders (
     id           TEXT PRIMARY KEY,
     realm        TEXT NOT NULL,
     client       TEXT NOT NULL,
@@ -37,13 +37,13 @@ CREATE TABLE orders (
     created_at   BIGINT NOT NULL,
     updated_at   BIGINT NOT NULL
 );
-CREATE INDEX orders_client ON orders (client, id);
-CREATE INDEX orders_search ON orders (search, id);
-CREATE INDEX orders_end ON orders (not_after, id) WHERE state = 'ISSUED';
-CREATE INDEX orders_other ON orders (state, id) WHERE state <> 'ISSUED';
-CREATE INDEX orders_lease ON orders (lease) WHERE lease > 0;
-CREATE INDEX orders_claim ON orders (claim_by, id) WHERE claim_by > 0;
-CREATE INDEX orders_remind ON orders (remind_at) WHERE remind_at > 0;
+CREATE INDEX wscert_orders_client ON wscert_orders (client, id);
+CREATE INDEX wscert_orders_search ON wscert_orders (search, id);
+CREATE INDEX wscert_orders_end ON wscert_orders (not_after, id) WHERE state = 'ISSUED';
+CREATE INDEX wscert_orders_other ON wscert_orders (state, id) WHERE state <> 'ISSUED';
+CREATE INDEX wscert_orders_lease ON wscert_orders (lease) WHERE lease > 0;
+CREATE INDEX wscert_orders_claim ON wscert_orders (claim_by, id) WHERE claim_by > 0;
+CREATE INDEX wscert_orders_remind ON wscert_orders (remind_at) WHERE remind_at > 0;
 
 -- +goose Down
-DROP TABLE orders;
+DROP TABLE wscert_orders;

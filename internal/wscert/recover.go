@@ -1,4 +1,4 @@
-package order
+package wscert
 
 import (
 	"context"
@@ -24,7 +24,7 @@ const sweepBatch = 100
 // Sweep takes up orders whose lease has run out: their node died, or they wait
 // for a key that could not be used. It is run by a schedule on every node.
 func (e *Engine) Sweep(ctx context.Context) error {
-	err := e.each(ctx, `SELECT id FROM orders WHERE lease > 0 AND lease <= $1 ORDER BY lease LIMIT $2 + 0`, e.resume)
+	err := e.each(ctx, `SELECT id FROM wscert_orders WHERE lease > 0 AND lease <= $1 ORDER BY lease LIMIT $2 + 0`, e.resume)
 	return errors.Join(err, e.revokeOrphans(ctx))
 }
 
@@ -130,7 +130,7 @@ func (e *Engine) restart(ctx context.Context, o *Order, serial []byte) error {
 // ExpireUnclaimed ends orders whose recipient did not come in time: the file is
 // erased and the certificate revoked.
 func (e *Engine) ExpireUnclaimed(ctx context.Context) error {
-	return e.each(ctx, `SELECT id FROM orders WHERE claim_by > 0 AND claim_by <= $1 ORDER BY claim_by LIMIT $2 + 0`, e.expire)
+	return e.each(ctx, `SELECT id FROM wscert_orders WHERE claim_by > 0 AND claim_by <= $1 ORDER BY claim_by LIMIT $2 + 0`, e.expire)
 }
 
 func (e *Engine) expire(ctx context.Context, o *Order) error {
@@ -157,7 +157,7 @@ func (e *Engine) expire(ctx context.Context, o *Order) error {
 // end) to the recipient and to the client's operators, unless a successor is
 // in use already.
 func (e *Engine) Remind(ctx context.Context) error {
-	return e.each(ctx, `SELECT id FROM orders WHERE remind_at > 0 AND remind_at <= $1 ORDER BY remind_at LIMIT $2 + 0`, e.remind)
+	return e.each(ctx, `SELECT id FROM wscert_orders WHERE remind_at > 0 AND remind_at <= $1 ORDER BY remind_at LIMIT $2 + 0`, e.remind)
 }
 
 func (e *Engine) remind(ctx context.Context, o *Order) error {
@@ -213,7 +213,7 @@ func (e *Engine) nextReminder(end, now time.Time) time.Time {
 // hasSuccessor tells whether a later certificate of the same name is in use.
 func hasSuccessor(q store.Queryer, o *Order) (bool, error) {
 	var n int64
-	err := q.QueryRow(`SELECT COUNT(*) FROM orders WHERE search = $1 AND realm = $2 AND id <> $3 AND state = 'ISSUED' AND not_after > $4 AND (mode = 'direct' OR delivered_at > 0)`,
+	err := q.QueryRow(`SELECT COUNT(*) FROM wscert_orders WHERE search = $1 AND realm = $2 AND id <> $3 AND state = 'ISSUED' AND not_after > $4 AND (mode = 'direct' OR delivered_at > 0)`,
 		searchKey(o.CommonName), string(o.Realm), o.ID, store.Micros(o.NotAfter)).Scan(&n)
 	return n > 0, err
 }

@@ -1,5 +1,6 @@
-// Package order takes orders for certificates from request to hand-over and
-// beyond: approval, issuing, delivery, reminders, withdrawal.
+// Package wscert takes orders for the client certificates of web services from
+// request to hand-over and beyond: approval, issuing, delivery, reminders,
+// withdrawal. Orders for products of the managed PKI are package order's.
 //
 // The row of an order is its truth. Each step computes what it can in memory
 // and then commits once: the new state, the history entry, the audit entry and
@@ -8,7 +9,7 @@
 // simultaneous requests yield one certificate. An order that was being worked
 // on when its node died carries a lease that runs out; [Engine.Sweep] then
 // takes it up with the same code that serves the happy path.
-package order
+package wscert
 
 import (
 	"encoding/json"
@@ -166,7 +167,7 @@ func scan(r interface{ Scan(...any) error }) (*Order, error) {
 
 func insert(tx *store.Tx, o *Order) error {
 	spec, recipient, history := encode(o)
-	_, err := tx.Exec(`INSERT INTO orders (id, realm, client, service, service_name, slug, cn, search, state, mode, spec, recipient, sealed_key, spki, authority, serial,
+	_, err := tx.Exec(`INSERT INTO wscert_orders (id, realm, client, service, service_name, slug, cn, search, state, mode, spec, recipient, sealed_key, spki, authority, serial,
 			not_before, not_after, predecessor, created_by, creator, comment, history, version, lease, handover, claim_by, remind_at, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $29)`,
 		o.ID, string(o.Realm), o.Client, o.Service, o.ServiceName, o.ShortName, o.CommonName, searchKey(o.CommonName), string(o.State), string(o.Mode), spec, recipient, o.sealedKey, o.spki,
@@ -179,7 +180,7 @@ func insert(tx *store.Tx, o *Order) error {
 // compare-and-set that every step ends in.
 func save(tx *store.Tx, o *Order, now time.Time) error {
 	spec, recipient, history := encode(o)
-	n, err := tx.Exec(`UPDATE orders SET state = $1, spec = $2, recipient = $3, sealed_key = $4, spki = $5, authority = $6, serial = $7, not_before = $8, not_after = $9,
+	n, err := tx.Exec(`UPDATE wscert_orders SET state = $1, spec = $2, recipient = $3, sealed_key = $4, spki = $5, authority = $6, serial = $7, not_before = $8, not_after = $9,
 			handover = $10, delivered_at = $11, approved_by = $12, comment = $13, problem = $14, history = $15, version = version + 1, lease = $16,
 			claim_by = $17, remind_at = $18, updated_at = $19 WHERE id = $20 AND version = $21`,
 		string(o.State), spec, recipient, o.sealedKey, o.spki, o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter),

@@ -1,4 +1,4 @@
-package order_test
+package wscert_test
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
@@ -25,7 +25,7 @@ func TestAnOrderedCertificateReachesItsRecipientOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
 		o := b.create(b.request())
-		if o.State != order.Issued || o.CommonName != "foo-ws-ssl-e-banking" {
+		if o.State != wscert.Issued || o.CommonName != "foo-ws-ssl-e-banking" {
 			t.Fatalf("the order is %s, its certificate %s", o.State, o.CommonName)
 		}
 		if got := o.NotAfter; !got.Equal(o.NotBefore.AddDate(2, 0, 0)) {
@@ -60,7 +60,7 @@ func TestAnOrderedCertificateReachesItsRecipientOnce(t *testing.T) {
 		if n := b.count(`SELECT COUNT(*) FROM handovers WHERE file IS NOT NULL OR password IS NOT NULL`); n != 0 {
 			t.Error("the file was not erased here")
 		}
-		if n := b.count(`SELECT COUNT(*) FROM orders WHERE sealed_key IS NOT NULL`); n != 0 {
+		if n := b.count(`SELECT COUNT(*) FROM wscert_orders WHERE sealed_key IS NOT NULL`); n != 0 {
 			t.Error("the key was not erased here")
 		}
 		if _, _, err := b.desk.File(t.Context(), token, "whatever"); !errors.Is(err, fault.Gone) {
@@ -88,7 +88,7 @@ func TestOnlyAnAuthorisedPersonOfTheClientReceives(t *testing.T) {
 		if _, err := b.engine.Create(t.Context(), b.scope, b.request()); err == nil {
 			t.Error("an order for a deactivated person was taken")
 		}
-		if n := b.count(`SELECT COUNT(*) FROM orders`) + b.count(`SELECT COUNT(*) FROM certificates WHERE kind = 'ws-ssl'`); n != 0 {
+		if n := b.count(`SELECT COUNT(*) FROM wscert_orders`) + b.count(`SELECT COUNT(*) FROM certificates WHERE kind = 'ws-ssl'`); n != 0 {
 			t.Errorf("%d rows were left by refused orders", n)
 		}
 	})
@@ -99,19 +99,19 @@ func TestAnOrderIsRefusedWithAReasonThatHelps(t *testing.T) {
 	b := newBench(t, db, options{})
 	rsa := pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: []byte("x")})
 	for name, c := range map[string]struct {
-		change func(*order.Request)
+		change func(*wscert.Request)
 		code   string
 	}{
-		"unknown service":   {func(r *order.Request) { r.Service = "nope" }, "access.not_found"},
-		"other environment": {func(r *order.Request) { r.Realm = access.Preprod }, "access.not_found"},
-		"empty short name":  {func(r *order.Request) { r.ShortName = " — " }, "order.short_name"},
-		"long short name":   {func(r *order.Request) { r.ShortName = strings.Repeat("x", 60) }, "order.short_name"},
-		"too long a life":   {func(r *order.Request) { r.Spec.Life = order.Life{Years: 3} }, "order.life"},
-		"negative life":     {func(r *order.Request) { r.Spec.Life = order.Life{Days: -1} }, "order.life"},
-		"unknown mode":      {func(r *order.Request) { r.Mode = "magic" }, "order.mode"},
-		"long comment":      {func(r *order.Request) { r.Comment = strings.Repeat("x", 3000) }, "order.comment"},
-		"no request":        {func(r *order.Request) { r.Mode = order.Direct }, "csr.empty"},
-		"a key as request":  {func(r *order.Request) { r.Mode, r.CSR = order.Direct, rsa }, "csr.private_key"},
+		"unknown service":   {func(r *wscert.Request) { r.Service = "nope" }, "access.not_found"},
+		"other environment": {func(r *wscert.Request) { r.Realm = access.Preprod }, "access.not_found"},
+		"empty short name":  {func(r *wscert.Request) { r.ShortName = " — " }, "order.short_name"},
+		"long short name":   {func(r *wscert.Request) { r.ShortName = strings.Repeat("x", 60) }, "order.short_name"},
+		"too long a life":   {func(r *wscert.Request) { r.Spec.Life = wscert.Life{Years: 3} }, "order.life"},
+		"negative life":     {func(r *wscert.Request) { r.Spec.Life = wscert.Life{Days: -1} }, "order.life"},
+		"unknown mode":      {func(r *wscert.Request) { r.Mode = "magic" }, "order.mode"},
+		"long comment":      {func(r *wscert.Request) { r.Comment = strings.Repeat("x", 3000) }, "order.comment"},
+		"no request":        {func(r *wscert.Request) { r.Mode = wscert.Direct }, "csr.empty"},
+		"a key as request":  {func(r *wscert.Request) { r.Mode, r.CSR = wscert.Direct, rsa }, "csr.private_key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := b.request()
@@ -122,7 +122,7 @@ func TestAnOrderIsRefusedWithAReasonThatHelps(t *testing.T) {
 			}
 		})
 	}
-	if n := b.count(`SELECT COUNT(*) FROM orders`); n != 0 {
+	if n := b.count(`SELECT COUNT(*) FROM wscert_orders`); n != 0 {
 		t.Errorf("%d refused orders were stored", n)
 	}
 }
@@ -132,7 +132,7 @@ func TestShortNamesBecomePartOfTheCertificatesName(t *testing.T) {
 	b := newBench(t, db, options{})
 	for short, want := range map[string]string{"my page": "foo-ws-ssl-my-page", "E-Banking": "foo-ws-ssl-e-banking", "Kundesenter Øst": "foo-ws-ssl-kundesenter-ost", "  a__b  ": "foo-ws-ssl-a-b"} {
 		r := b.request()
-		r.ShortName, r.Mode, r.CSR = short, order.Direct, newCSR(t)
+		r.ShortName, r.Mode, r.CSR = short, wscert.Direct, newCSR(t)
 		if o := b.create(r); o.CommonName != want {
 			t.Errorf("N12: %q became %q, want %q", short, o.CommonName, want)
 		}
@@ -143,9 +143,9 @@ func TestACertificateFromARequestIsInTheAnswer(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
 		r := b.request()
-		r.Mode, r.CSR = order.Direct, newCSR(t)
+		r.Mode, r.CSR = wscert.Direct, newCSR(t)
 		o := b.create(r)
-		if o.State != order.Issued || o.Handover != "" {
+		if o.State != wscert.Issued || o.Handover != "" {
 			t.Fatalf("state %s, hand-over %q", o.State, o.Handover)
 		}
 		rec := must(b.engine.Certificate(t.Context(), o))(t)
@@ -163,9 +163,9 @@ func TestARecipientCanBringTheRequest(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
 		r := b.request()
-		r.Mode = order.Bring
+		r.Mode = wscert.Bring
 		o := b.create(r)
-		if o.State != order.PendingCSR {
+		if o.State != wscert.PendingCSR {
 			t.Fatalf("state %s", o.State)
 		}
 		token := b.link()
@@ -176,7 +176,7 @@ func TestARecipientCanBringTheRequest(t *testing.T) {
 		if _, _, err := b.desk.File(t.Context(), token, session.Reveal()); !errors.Is(err, fault.Conflict) {
 			t.Errorf("a download before the request: %v", err)
 		}
-		if o, err = b.engine.SubmitCSR(t.Context(), token, session.Reveal(), newCSR(t)); err != nil || o.State != order.Issued {
+		if o, err = b.engine.SubmitCSR(t.Context(), token, session.Reveal(), newCSR(t)); err != nil || o.State != wscert.Issued {
 			t.Fatalf("%v %v", o, err)
 		}
 		if _, err := b.engine.SubmitCSR(t.Context(), token, session.Reveal(), newCSR(t)); !errors.Is(err, fault.Conflict) {
@@ -199,7 +199,7 @@ func TestNobodyApprovesTheirOwnOrder(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{approval: true})
 		o := b.create(b.request())
-		if o.State != order.PendingAuth || len(b.messages("")) != 0 {
+		if o.State != wscert.PendingAuth || len(b.messages("")) != 0 {
 			t.Fatalf("state %s", o.State)
 		}
 		if _, err := b.engine.Approve(t.Context(), b.scope, o.ID); !errors.Is(err, fault.Forbidden) {
@@ -220,7 +220,7 @@ func TestNobodyApprovesTheirOwnOrder(t *testing.T) {
 			t.Errorf("eight approvals at once issued %d", len(issued))
 		}
 		rejected := b.create(b.request())
-		if r, err := b.engine.Reject(t.Context(), second, rejected.ID, "not needed"); err != nil || r.State != order.Rejected {
+		if r, err := b.engine.Reject(t.Context(), second, rejected.ID, "not needed"); err != nil || r.State != wscert.Rejected {
 			t.Errorf("%v %v", r, err)
 		}
 		if _, err := b.engine.Approve(t.Context(), second, rejected.ID); !errors.Is(err, fault.Conflict) {
@@ -240,7 +240,7 @@ func TestWithdrawalAndReissue(t *testing.T) {
 			t.Fatalf("N33: both must be valid")
 		}
 		w, err := b.engine.Withdraw(t.Context(), b.scope, first.ID, authority.KeyCompromise)
-		if err != nil || w.State != order.Revoked || b.status(first) != authority.CertRevoked {
+		if err != nil || w.State != wscert.Revoked || b.status(first) != authority.CertRevoked {
 			t.Fatalf("N29: %v %v", w, err)
 		}
 		if b.status(second) != authority.CertValid {
@@ -319,17 +319,17 @@ func TestRemindersComeInStepsAndStopWithASuccessor(t *testing.T) {
 func TestListsArePagedSearchedAndScoped(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
-		var all []*order.Order
+		var all []*wscert.Order
 		for _, short := range []string{"alpha", "beta", "alphabet", "gamma", "delta"} {
 			r := b.request()
-			r.ShortName, r.Mode, r.CSR = short, order.Direct, newCSR(t)
+			r.ShortName, r.Mode, r.CSR = short, wscert.Direct, newCSR(t)
 			all = append(all, b.create(r))
 			b.clock.Advance(time.Second)
 		}
 		var seen []string
 		cursor := ""
 		for {
-			list, next, err := b.engine.List(t.Context(), b.scope, order.Filter{}, store.Page{Limit: 2, Cursor: cursor})
+			list, next, err := b.engine.List(t.Context(), b.scope, wscert.Filter{}, store.Page{Limit: 2, Cursor: cursor})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -345,25 +345,25 @@ func TestListsArePagedSearchedAndScoped(t *testing.T) {
 		}
 		spelled := strings.ToUpper(all[1].Serial[:2] + ":" + all[1].Serial[2:])
 		for search, want := range map[string]int{"foo-ws-ssl-alpha": 2, "FOO-WS-SSL-ALPHAB": 1, all[0].ID: 1, spelled: 1, "zzz": 0, "": 5} {
-			list, _, err := b.engine.List(t.Context(), b.scope, order.Filter{Search: search}, store.Page{})
+			list, _, err := b.engine.List(t.Context(), b.scope, wscert.Filter{Search: search}, store.Page{})
 			if err != nil || len(list) != want {
 				t.Errorf("search %q found %d, want %d (%v)", search, len(list), want, err)
 			}
 		}
-		ending, _, err := b.engine.List(t.Context(), b.scope, order.Filter{ExpireFrom: noon, ExpireBy: noon.AddDate(2, 0, 1)}, store.Page{})
+		ending, _, err := b.engine.List(t.Context(), b.scope, wscert.Filter{ExpireFrom: noon, ExpireBy: noon.AddDate(2, 0, 1)}, store.Page{})
 		if err != nil || len(ending) != 5 || ending[0].ShortName != "alpha" || ending[4].ShortName != "delta" {
 			t.Errorf("%d end within two years, the soonest first: %v", len(ending), err)
 		}
-		if unclaimed, _, err := b.engine.List(t.Context(), b.scope, order.Filter{Unclaimed: true}, store.Page{}); err != nil || len(unclaimed) != 0 {
+		if unclaimed, _, err := b.engine.List(t.Context(), b.scope, wscert.Filter{Unclaimed: true}, store.Page{}); err != nil || len(unclaimed) != 0 {
 			t.Errorf("%d unclaimed (%v)", len(unclaimed), err)
 		}
-		if failed, _, err := b.engine.List(t.Context(), b.scope, order.Filter{State: order.Failed}, store.Page{}); err != nil || len(failed) != 0 {
+		if failed, _, err := b.engine.List(t.Context(), b.scope, wscert.Filter{State: wscert.Failed}, store.Page{}); err != nil || len(failed) != 0 {
 			t.Errorf("%d failed (%v)", len(failed), err)
 		}
-		if _, _, err := b.engine.List(t.Context(), b.scope, order.Filter{State: "X' OR '1'='1"}, store.Page{}); !errors.Is(err, fault.Invalid) {
+		if _, _, err := b.engine.List(t.Context(), b.scope, wscert.Filter{State: "X' OR '1'='1"}, store.Page{}); !errors.Is(err, fault.Invalid) {
 			t.Errorf("a state that is none: %v", err)
 		}
-		none, _, err := b.engine.List(t.Context(), access.Scope{}, order.Filter{}, store.Page{})
+		none, _, err := b.engine.List(t.Context(), access.Scope{}, wscert.Filter{}, store.Page{})
 		if err != nil || len(none) != 0 {
 			t.Errorf("nobody in particular sees %d orders (%v)", len(none), err)
 		}

@@ -1,4 +1,4 @@
-package order
+package wscert
 
 import (
 	"context"
@@ -56,7 +56,7 @@ func (e *Engine) revokeOrphans(ctx context.Context) error {
 	for _, i := range intents {
 		err := e.db.Update(ctx, func(tx *store.Tx) error {
 			var n int64
-			if err := tx.QueryRow(`SELECT COUNT(*) FROM orders WHERE id = $1`, i.OrderID).Scan(&n); err != nil || n > 0 {
+			if err := tx.QueryRow(`SELECT COUNT(*) FROM wscert_orders WHERE id = $1`, i.OrderID).Scan(&n); err != nil || n > 0 {
 				return err
 			}
 			return e.ca.Revoke(tx, i.Authority, i.Serial, authority.CessationOfOperation)

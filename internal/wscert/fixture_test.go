@@ -1,4 +1,4 @@
-package order_test
+package wscert_test
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"github.com/sealwright/sealwright/internal/access/password"
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/order"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -40,7 +40,7 @@ type bench struct {
 	audit   *audit.Log
 	ca      *authority.Authorities
 	desk    *handover.Desk
-	engine  *order.Engine
+	engine  *wscert.Engine
 	queue   *jobs.Queue
 	mail    *outbox.Dev
 	access  *access.Directory
@@ -95,8 +95,8 @@ func newBench(t testing.TB, db *store.DB, o options) *bench {
 	b.desk = handover.New(db, vault, out, b.audit, b.clock, handover.DefaultPolicy, func(_, token string) string { return "https://sealwright.example.com/pickup/" + token })
 	pool := keys.NewPool(keys.Stock{})
 	t.Cleanup(pool.Close)
-	b.engine = order.New(db, b.ca, b.desk, vault, pool, out, b.audit, b.clock, order.Settings{
-		Approval: o.approval, Life: order.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{60, 30, 14, 7, 1}, Lease: 30 * time.Second,
+	b.engine = wscert.New(db, b.ca, b.desk, vault, pool, out, b.audit, b.clock, wscert.Settings{
+		Approval: o.approval, Life: wscert.Life{Years: 2}, LinkLife: handover.DefaultPolicy.LinkLife, Reminders: []int{60, 30, 14, 7, 1}, Lease: 30 * time.Second,
 		Notify: func(context.Context, access.Realm, string) ([]string, error) {
 			return []string{"operator@ra.example.com"}, nil
 		},
@@ -117,11 +117,11 @@ func (b *bench) found(o options) {
 	b.person = must(b.access.AddOrderer(ctx, b.scope, b.client.ID, access.OrdererFields{Name: "Kari Nordmann", Email: "kari@foo.example.com", Mobile: "+4790000000", Language: "en"}))(t)
 }
 
-func (b *bench) request() order.Request {
-	return order.Request{Realm: access.Production, Service: "foo", ShortName: "e-banking", Orderer: b.person.ID, Mode: order.Generate}
+func (b *bench) request() wscert.Request {
+	return wscert.Request{Realm: access.Production, Service: "foo", ShortName: "e-banking", Orderer: b.person.ID, Mode: wscert.Generate}
 }
 
-func (b *bench) create(r order.Request) *order.Order {
+func (b *bench) create(r wscert.Request) *wscert.Order {
 	b.t.Helper()
 	return must(b.engine.Create(context.Background(), b.scope, r))(b.t)
 }
@@ -215,7 +215,7 @@ func csrFor(t testing.TB, key crypto.Signer) []byte {
 }
 
 // status is what the authority knows now, whatever the order at hand remembers.
-func (b *bench) status(o *order.Order) string {
+func (b *bench) status(o *wscert.Order) string {
 	b.t.Helper()
 	serial := must(hex.DecodeString(o.Serial))(b.t)
 	return must(b.ca.Lookup(b.db.View(context.Background()), o.Authority, serial))(b.t).Status
