@@ -6,7 +6,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -14,8 +18,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/pki/csr"
 )
 
@@ -73,6 +77,36 @@ func BenchmarkRaw(b *testing.B) {
 		}
 		digest := sha256.Sum256(r.TBS)
 		if _, err := ecdsa.SignASN1(rand.Reader, key, digest[:]); err != nil {
+			b.Error(err)
+		}
+	})
+}
+
+// BenchmarkRawStandardLibrary is the same work as the standard library offers
+// it: parse the request, verify it, and make a certificate from a template.
+func BenchmarkRawStandardLibrary(b *testing.B) {
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))(b)
+	all := requests(b, 64)
+	for i := range all {
+		block, _ := pem.Decode(all[i])
+		all[i] = block.Bytes
+	}
+	issuer := &x509.Certificate{Subject: pkix.Name{CommonName: "Issuer"}, SubjectKeyId: []byte("0123456789abcdefghij")}
+	parallel(b, runtime.GOMAXPROCS(0), func(i int) {
+		r, err := x509.ParseCertificateRequest(all[i%len(all)])
+		if err == nil {
+			err = r.CheckSignature()
+		}
+		if err != nil {
+			b.Error(err)
+			return
+		}
+		template := &x509.Certificate{
+			SerialNumber: big.NewInt(int64(i)), Subject: r.Subject, NotBefore: time.Now(), NotAfter: time.Now().AddDate(2, 0, 0),
+			KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}, BasicConstraintsValid: true,
+			OCSPServer: []string{"http://ca.example.org/ocsp/a"}, IssuingCertificateURL: []string{"http://ca.example.org/ca/a.crt"}, CRLDistributionPoints: []string{"http://ca.example.org/crl/a.crl"},
+		}
+		if _, err := x509.CreateCertificate(rand.Reader, template, issuer, r.PublicKey, key); err != nil {
 			b.Error(err)
 		}
 	})

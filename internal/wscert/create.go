@@ -440,7 +440,7 @@ func (e *Engine) withdraw(tx *store.Tx, o *Order, reason authority.Reason, by, w
 	if err := e.closeDelivery(tx, o, why); err != nil {
 		return err
 	}
-	o.State, o.claimBy, o.remindAt, o.sealedKey = Revoked, time.Time{}, time.Time{}, nil
+	o.State, o.claimBy, o.sealedKey = Revoked, time.Time{}, nil
 	o.note("REVOKED", "SUCCESS", now, by, why+", reason "+reason.String())
 	if err := save(tx, o, now); err != nil {
 		return err

@@ -27,7 +27,6 @@ func (e *Engine) issueDirect(ctx context.Context, s *step) (*Order, error) {
 	}
 	now := e.clock.Now()
 	s.State, s.lease, s.Updated, s.der = Issued, time.Time{}, now, cert.DER
-	s.remindAt = e.nextReminder(s.NotAfter, now)
 	s.note("ISSUE", "SUCCESS", now, "", "")
 	if err := e.db.Update(ctx, func(tx *store.Tx) error {
 		if err := e.ca.Record(tx, cert); err != nil {

@@ -159,7 +159,6 @@ func (e *Engine) finish(ctx context.Context, s *step) error {
 		*s.Order = before // the function may run again
 		now := e.clock.Now()
 		s.State, s.lease, s.Problem, s.sealedKey, s.der = Issued, time.Time{}, "", nil, cert.DER
-		s.remindAt = e.nextReminder(s.NotAfter, now)
 		s.History = slices.Clone(before.History)
 		s.note("ISSUE", "SUCCESS", now, "", "")
 		if err := e.ca.Record(tx, cert); err != nil {
@@ -260,7 +259,7 @@ func (e *Engine) fail(ctx context.Context, o *Order, why string) error {
 		if err := e.closeDelivery(tx, o, why); err != nil {
 			return err
 		}
-		o.State, o.Problem, o.lease, o.sealedKey, o.claimBy, o.remindAt = Failed, why, time.Time{}, nil, time.Time{}, time.Time{}
+		o.State, o.Problem, o.lease, o.sealedKey, o.claimBy = Failed, why, time.Time{}, nil, time.Time{}
 		o.History = slices.Clone(before.History)
 		o.note("FAILED", "FAILED", now, "", why)
 		if err := save(tx, o, now); err != nil {

@@ -20,7 +20,6 @@ import (
 	"github.com/sealwright/sealwright/internal/access/password"
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -29,6 +28,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // A bench is a small installation: one realm with real authorities, one client

@@ -109,7 +109,6 @@ type Order struct {
 	spki      []byte
 	version   int64
 	claimBy   time.Time
-	remindAt  time.Time
 	lease     time.Time
 }
 
@@ -143,19 +142,19 @@ func (o *Order) note(name, state string, at time.Time, by, detail string) {
 }
 
 const columns = `id, realm, client, service, service_name, slug, cn, state, mode, spec, recipient, sealed_key, spki, authority, serial, not_before, not_after,
-	handover, delivered_at, predecessor, created_by, creator, approved_by, comment, problem, history, version, lease, claim_by, remind_at, created_at, updated_at`
+	handover, delivered_at, predecessor, created_by, creator, approved_by, comment, problem, history, version, lease, claim_by, created_at, updated_at`
 
 func scan(r interface{ Scan(...any) error }) (*Order, error) {
 	var o Order
 	var spec, recipient, history string
-	var from, to, delivered, lease, claim, remind, created, updated int64
+	var from, to, delivered, lease, claim, created, updated int64
 	if err := r.Scan(&o.ID, &o.Realm, &o.Client, &o.Service, &o.ServiceName, &o.ShortName, &o.CommonName, &o.State, &o.Mode, &spec, &recipient, &o.sealedKey, &o.spki,
 		&o.Authority, &o.Serial, &from, &to, &o.Handover, &delivered, &o.Predecessor, &o.CreatedBy, &o.Creator, &o.ApprovedBy, &o.Comment, &o.Problem,
-		&history, &o.version, &lease, &claim, &remind, &created, &updated); err != nil {
+		&history, &o.version, &lease, &claim, &created, &updated); err != nil {
 		return nil, err
 	}
 	o.NotBefore, o.NotAfter, o.Delivered = store.Time(from), store.Time(to), store.Time(delivered)
-	o.lease, o.claimBy, o.remindAt = store.Time(lease), store.Time(claim), store.Time(remind)
+	o.lease, o.claimBy = store.Time(lease), store.Time(claim)
 	o.Created, o.Updated = store.Time(created), store.Time(updated)
 	for text, into := range map[string]any{spec: &o.Spec, recipient: &o.Recipient, history: &o.History} {
 		if err := json.Unmarshal([]byte(text), into); err != nil {
@@ -168,11 +167,11 @@ func scan(r interface{ Scan(...any) error }) (*Order, error) {
 func insert(tx *store.Tx, o *Order) error {
 	spec, recipient, history := encode(o)
 	_, err := tx.Exec(`INSERT INTO wscert_orders (id, realm, client, service, service_name, slug, cn, search, state, mode, spec, recipient, sealed_key, spki, authority, serial,
-			not_before, not_after, predecessor, created_by, creator, comment, history, version, lease, handover, claim_by, remind_at, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $29)`,
+			not_before, not_after, predecessor, created_by, creator, comment, history, version, lease, handover, claim_by, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $28)`,
 		o.ID, string(o.Realm), o.Client, o.Service, o.ServiceName, o.ShortName, o.CommonName, searchKey(o.CommonName), string(o.State), string(o.Mode), spec, recipient, o.sealedKey, o.spki,
 		o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter), o.Predecessor, o.CreatedBy, o.Creator, o.Comment, history, o.version, store.Micros(o.lease),
-		o.Handover, store.Micros(o.claimBy), store.Micros(o.remindAt), store.Micros(o.Created))
+		o.Handover, store.Micros(o.claimBy), store.Micros(o.Created))
 	return err
 }
 
@@ -182,10 +181,10 @@ func save(tx *store.Tx, o *Order, now time.Time) error {
 	spec, recipient, history := encode(o)
 	n, err := tx.Exec(`UPDATE wscert_orders SET state = $1, spec = $2, recipient = $3, sealed_key = $4, spki = $5, authority = $6, serial = $7, not_before = $8, not_after = $9,
 			handover = $10, delivered_at = $11, approved_by = $12, comment = $13, problem = $14, history = $15, version = version + 1, lease = $16,
-			claim_by = $17, remind_at = $18, updated_at = $19 WHERE id = $20 AND version = $21`,
+			claim_by = $17, updated_at = $18 WHERE id = $19 AND version = $20`,
 		string(o.State), spec, recipient, o.sealedKey, o.spki, o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter),
 		o.Handover, store.Micros(o.Delivered), o.ApprovedBy, o.Comment, o.Problem, history, store.Micros(o.lease),
-		store.Micros(o.claimBy), store.Micros(o.remindAt), store.Micros(now), o.ID, o.version)
+		store.Micros(o.claimBy), store.Micros(now), o.ID, o.version)
 	if err != nil {
 		return err
 	}

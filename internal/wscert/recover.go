@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
@@ -151,80 +150,6 @@ func (e *Engine) expire(ctx context.Context, o *Order) error {
 		o.History = slices.Clone(before.History)
 		return e.withdraw(tx, o, authority.CessationOfOperation, "", why)
 	})
-}
-
-// Remind sends the reminders that are due (60, 30, 14, 7 and 1 days before the
-// end) to the recipient and to the client's operators, unless a successor is
-// in use already.
-func (e *Engine) Remind(ctx context.Context) error {
-	return e.each(ctx, `SELECT id FROM wscert_orders WHERE remind_at > 0 AND remind_at <= $1 ORDER BY remind_at LIMIT $2 + 0`, e.remind)
-}
-
-func (e *Engine) remind(ctx context.Context, o *Order) error {
-	var to []string
-	if o.Recipient.Email != "" {
-		to = append(to, o.Recipient.Email)
-	}
-	operators, err := e.settings.Notify(ctx, o.Realm, o.Client)
-	if err != nil {
-		return err
-	}
-	for _, address := range operators {
-		if !slices.Contains(to, address) {
-			to = append(to, address)
-		}
-	}
-	before := *o
-	return e.db.Update(ctx, func(tx *store.Tx) error {
-		*o = before
-		o.History = slices.Clone(before.History)
-		now := e.clock.Now()
-		successor, err := hasSuccessor(tx, o)
-		if err != nil {
-			return err
-		}
-		o.remindAt = e.nextReminder(o.NotAfter, now)
-		if successor {
-			o.remindAt = time.Time{}
-			o.note("REMIND", "SUCCESS", now, "", "silent: a successor is in use")
-			return save(tx, o, now)
-		}
-		days := int(o.NotAfter.Sub(now).Round(time.Hour).Hours()) / 24
-		o.note("REMIND", "SUCCESS", now, "", fmt.Sprintf("%d days left", days))
-		for _, address := range to {
-			if err := e.sendReminder(tx, o, address, days); err != nil {
-				return err
-			}
-		}
-		return save(tx, o, now)
-	})
-}
-
-// nextReminder is the earliest reminder that still lies ahead.
-func (e *Engine) nextReminder(end, now time.Time) time.Time {
-	for _, days := range e.settings.Reminders {
-		if at := end.AddDate(0, 0, -days); at.After(now) {
-			return at
-		}
-	}
-	return time.Time{}
-}
-
-// hasSuccessor tells whether a later certificate of the same name is in use.
-func hasSuccessor(q store.Queryer, o *Order) (bool, error) {
-	var n int64
-	err := q.QueryRow(`SELECT COUNT(*) FROM wscert_orders WHERE search = $1 AND realm = $2 AND id <> $3 AND state = 'ISSUED' AND not_after > $4 AND (mode = 'direct' OR delivered_at > 0)`,
-		searchKey(o.CommonName), string(o.Realm), o.ID, store.Micros(o.NotAfter)).Scan(&n)
-	return n > 0, err
-}
-
-func (e *Engine) sendReminder(tx *store.Tx, o *Order, to string, days int) error {
-	subject, body := reminderText(o, days)
-	_, err := e.outbox.Send(tx, outbox.Message{
-		Channel: outbox.Email, Realm: string(o.Realm), Client: o.Client, Service: o.Service, ObjectKind: "order", ObjectID: o.ID,
-		To: to, Subject: subject, Body: body, Key: fmt.Sprintf("reminder/%s/%d/%s", o.ID, days, to), NotAfter: o.NotAfter,
-	})
-	return err
 }
 
 func (e *Engine) tellWithdrawn(tx *store.Tx, o *Order, why string) error {

@@ -33,7 +33,6 @@ CREATE TABLE wscert_orders (
     version      BIGINT NOT NULL,
     lease        BIGINT NOT NULL DEFAULT 0,
     claim_by     BIGINT NOT NULL DEFAULT 0,
-    remind_at    BIGINT NOT NULL DEFAULT 0,
     created_at   BIGINT NOT NULL,
     updated_at   BIGINT NOT NULL
 );
@@ -43,7 +42,14 @@ CREATE INDEX wscert_orders_end ON wscert_orders (not_after, id) WHERE state = 'I
 CREATE INDEX wscert_orders_other ON wscert_orders (state, id) WHERE state <> 'ISSUED';
 CREATE INDEX wscert_orders_lease ON wscert_orders (lease) WHERE lease > 0;
 CREATE INDEX wscert_orders_claim ON wscert_orders (claim_by, id) WHERE claim_by > 0;
-CREATE INDEX wscert_orders_remind ON wscert_orders (remind_at) WHERE remind_at > 0;
+
+-- How far the reminders of each kind have come: the end and id of the latest certificate.
+CREATE TABLE wscert_reminders (
+    days BIGINT PRIMARY KEY,
+    upto BIGINT NOT NULL,
+    id   TEXT NOT NULL
+);
 
 -- +goose Down
+DROP TABLE wscert_reminders;
 DROP TABLE wscert_orders;
