@@ -10,8 +10,8 @@ import (
 
 	"github.com/chromedp/chromedp/kb"
 	"github.com/sealwright/sealwright/internal/endpoint/web/browsertest"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // shown is a bench whose clock is the browser's, so that what is left reads well.

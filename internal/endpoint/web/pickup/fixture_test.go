@@ -23,7 +23,6 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/pickup"
 	"github.com/sealwright/sealwright/internal/endpoint/web/theme"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -33,6 +32,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // A bench is a small installation with real domains behind a real TLS server.

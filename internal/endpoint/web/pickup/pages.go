@@ -11,8 +11,8 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // maxRequest bounds what a form may carry; a certificate request has 2 kB.

@@ -9,8 +9,8 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/guide"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
 	"github.com/sealwright/sealwright/internal/handover"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // steps show where the recipient is: the one-time password, the request if the
