@@ -15,9 +15,9 @@ import (
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/bench/reference"
 	"github.com/sealwright/sealwright/internal/house"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/ident"
 	"github.com/sealwright/sealwright/internal/platform/store"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/pki/tbs"
 )
 

@@ -22,7 +22,6 @@ import (
 	"github.com/sealwright/sealwright/internal/document"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -34,6 +33,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // Options are what a command or test decides beyond the configuration.

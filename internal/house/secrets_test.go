@@ -14,10 +14,10 @@ import (
 	"github.com/sealwright/sealwright/internal/apicert"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // N17 to N21, D7, and the design's rule on secrets: after a whole flow with its

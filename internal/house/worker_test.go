@@ -15,9 +15,9 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/house"
 	"github.com/sealwright/sealwright/internal/house/housetest"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/secret"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 // A worker does what users do, from several goroutines, until it is killed.

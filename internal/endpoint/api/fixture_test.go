@@ -27,7 +27,6 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/clientcert"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -37,6 +36,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 func TestMain(m *testing.M) {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/authority"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
+	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/pki/pkcs12"
 )
 

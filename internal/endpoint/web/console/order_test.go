@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/sealwright/sealwright/internal/access"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/store"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 func operatorFields(email string) access.OperatorFields {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/sealwright/sealwright/internal/access"
 	"github.com/sealwright/sealwright/internal/endpoint/web/ui"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/store"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 func (c *console) orderRoutes() []route {

@@ -18,7 +18,6 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/web/console"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
-	"github.com/sealwright/sealwright/internal/wscert"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -29,6 +28,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/wscert"
 )
 
 const goodPassword = "lantern pickle orbit seven"
