@@ -66,7 +66,7 @@ func specFlags(cmd *cobra.Command) func() (authority.Spec, error) {
 	name := f.String("name", "", "common name (required)")
 	org := f.String("organisation", "", "organisation (required)")
 	country := f.String("country", "", "country, two letters")
-	purpose := f.String("purpose", string(authority.ClientAuth), "client-auth or server-auth")
+	purpose := f.String("purpose", string(authority.ClientAuth), "client-auth, server-auth, email, code, time-stamping or general (what products say)")
 	key := f.String("key", "p256", "kind of key: "+algorithmNames())
 	hsm := f.String("hsm-label", "", "use the key with this label in the HSM instead")
 	years := f.Int("years", 10, "life in years")
@@ -235,7 +235,7 @@ func caSign() *cobra.Command {
 	root := f.String("root", "root", "files of the root: ROOT.key and ROOT.crt")
 	parent := f.String("parent", "", "id of the root in the installation, for the addresses in the certificate (required)")
 	base := f.String("base-url", "", "the installation's server.public_http_url (required)")
-	purpose := f.String("purpose", string(authority.ClientAuth), "client-auth or server-auth")
+	purpose := f.String("purpose", string(authority.ClientAuth), "client-auth, server-auth, email, code, time-stamping or general (what products say)")
 	years := f.Int("years", 10, "life in years")
 	pass := passphraseFlag(cmd)
 	_ = cmd.MarkFlagRequired("parent")   // the flags

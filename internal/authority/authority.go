@@ -16,6 +16,7 @@ package authority
 import (
 	"context"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -42,7 +43,21 @@ const (
 	ClientAuth Purpose = "client-auth" // extended key usage clientAuth only
 	ServerAuth Purpose = "server-auth" // this installation's own TLS servers
 	Any        Purpose = "any"         // roots
+	General    Purpose = "general"     // what products say; its own certificate rules nothing out
+	Email      Purpose = "email"       // S/MIME, with clientAuth for products that want both
+	Code       Purpose = "code"        // code signing
+	Stamping   Purpose = "time-stamping"
 )
+
+// purposesOf are the extended key usages that an authority's own certificate
+// carries, beside OCSP signing for its responder.
+var purposesOf = map[Purpose][]asn1.ObjectIdentifier{
+	ClientAuth: {tbs.ClientAuth},
+	ServerAuth: {tbs.ServerAuth},
+	Email:      {tbs.EmailProtection, tbs.ClientAuth},
+	Code:       {tbs.CodeSigning},
+	Stamping:   {tbs.TimeStamping},
+}
 
 // Kinds of authority.
 const (
@@ -104,6 +119,8 @@ type Authorities struct {
 
 	mu    sync.RWMutex
 	cache map[string]cached
+
+	validity validity // see validity.go
 }
 
 type cached struct {

@@ -30,29 +30,46 @@ import (
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
 type fixture struct {
-	t     *testing.T
+	t     testing.TB
 	db    *store.DB
 	clock *clock.Fake
 	ca    *authority.Authorities
+	dir   string // the master key and the blobs
 }
 
-func newFixture(t *testing.T, db *store.DB) *fixture {
+func newFixture(t testing.TB, db *store.DB) *fixture {
 	t.Helper()
-	f := &fixture{t: t, db: db, clock: clock.NewFake(noon)}
-	master, err := keys.NewMasterFile(filepath.Join(t.TempDir(), "master.key"))
+	f := &fixture{t: t, db: db, clock: clock.NewFake(noon), dir: t.TempDir()}
+	_, err := keys.NewMasterFile(filepath.Join(f.dir, "master.key"))
 	f.check(err)
-	vault, err := keys.Open(t.Context(), db, master, f.clock)
-	f.check(err)
-	key, err := keys.Generate(keys.Ed25519)
-	f.check(err)
-	blobs, err := blob.NewFiles(t.TempDir(), vault)
-	f.check(err)
-	f.ca = authority.New(db, vault, audit.New(db, f.clock, key, "test/audit"), blobs, f.clock, clock.NewGuard(f.clock, time.Time{}), authority.URLs{Base: "http://pki.example.com"})
+	f.ca = f.open(db)
 	_, err = f.ca.CreateRoot(t.Context(), authority.Spec{ID: "root", Realm: "production", Name: "Test Root", Org: "Test", Key: keys.P384, Years: 20})
 	f.check(err)
 	_, err = f.ca.CreateIssuing(t.Context(), authority.Spec{ID: "clients", Realm: "production", Name: "Test Clients", Org: "Test", Purpose: authority.ClientAuth, Key: keys.P256, Years: 10}, "root")
 	f.check(err)
 	return f
+}
+
+func (f *fixture) open(db *store.DB) *authority.Authorities {
+	f.t.Helper()
+	master, err := keys.MasterFile(filepath.Join(f.dir, "master.key"))
+	f.check(err)
+	vault, err := keys.Open(f.t.Context(), db, master, f.clock)
+	f.check(err)
+	key, err := keys.Generate(keys.Ed25519)
+	f.check(err)
+	blobs, err := blob.NewFiles(filepath.Join(f.dir, "blobs"), vault)
+	f.check(err)
+	return authority.New(db, vault, audit.New(db, f.clock, key, "test/audit"), blobs, f.clock, clock.NewGuard(f.clock, time.Time{}), authority.URLs{Base: "http://pki.example.com"})
+}
+
+// node is another node of the same installation, with its own connection.
+func (f *fixture) node(url string) *fixture {
+	f.t.Helper()
+	n := *f
+	n.db = storetest.Open(f.t, url)
+	n.ca = f.open(n.db)
+	return &n
 }
 
 func (f *fixture) check(err error) {

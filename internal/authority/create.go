@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/audit"
@@ -50,7 +51,7 @@ func (s Spec) check() error {
 		return fault.Invalidf("authority.name", "An authority needs a name and an organisation.").WithField("name")
 	case s.Years < 1 || s.Years > 30:
 		return fault.Invalidf("authority.years", "An authority lives 1 to 30 years, not %d.", s.Years).WithField("years")
-	case s.Purpose != ClientAuth && s.Purpose != ServerAuth && s.Purpose != Any:
+	case purposesOf[s.Purpose] == nil && s.Purpose != General && s.Purpose != Any:
 		return fault.Invalidf("authority.purpose", "%q is not a purpose of an authority.", s.Purpose).WithField("purpose")
 	}
 	return nil
@@ -157,11 +158,8 @@ func (a *Authorities) signCA(d caDraft, parent string, issuer *x509.Certificate,
 	list.add(tbs.BasicConstraints(true, pathLen), nil)
 	list.add(tbs.KeyUsage(x509.KeyUsageCertSign | x509.KeyUsageCRLSign))
 	list.add(tbs.SubjectKeyID(d.spki))
-	switch d.purpose {
-	case ClientAuth:
-		list.add(tbs.ExtKeyUsage(tbs.ClientAuth, tbs.OCSPSigning))
-	case ServerAuth:
-		list.add(tbs.ExtKeyUsage(tbs.ServerAuth, tbs.OCSPSigning))
+	if own := purposesOf[d.purpose]; len(own) > 0 {
+		list.add(tbs.ExtKeyUsage(append(slices.Clone(own), tbs.OCSPSigning)...))
 	}
 	if list.err != nil {
 		return nil, list.err

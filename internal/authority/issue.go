@@ -6,8 +6,11 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -30,10 +33,22 @@ type Draft struct {
 	NotBefore time.Time   // zero: a minute ago, for clocks that are slow
 	Validity  func(notBefore time.Time) time.Time
 
+	// Content, when given, decides the extensions in place of the authority's
+	// purpose, and KeyUsage and SAN are not looked at.
+	Content *Content
+
 	Client, Service string // owner; empty for the installation's own
 	Kind            string // what it is for, such as "ws-ssl" or "api"
 	OrderID         string
 	CommonName      string
+}
+
+// A Content is what a product puts into a certificate. The authority adds who it
+// is and where its lists and answers are found, nothing else.
+type Content struct {
+	Extensions   []tbs.Extension
+	SubjectKeyID bool
+	Precert      bool // begin with a pre-certificate: see [Authorities.SignPrecertificate]
 }
 
 // backdate makes a new certificate usable at once by clocks that are slow (N23).
@@ -52,8 +67,11 @@ type Intent struct {
 	algorithm tbs.Algorithm
 	draft     Draft
 	realm     string
+	shard     int64 // of the revocation list that the certificate names
+	precert   bool  // TBS is that of a pre-certificate
 	held      atomic.Bool
 	spent     atomic.Bool
+	preSpent  atomic.Bool
 }
 
 // A Certificate is a signed certificate that is not recorded yet.
@@ -83,6 +101,9 @@ func (a *Authorities) Plan(ctx context.Context, id string, d Draft) (*Intent, er
 	}
 	if d.NotBefore.IsZero() {
 		d.NotBefore = now.Add(-backdate)
+		if first := x.Certificate.NotBefore; d.NotBefore.Before(first) {
+			d.NotBefore = first // a certificate does not begin before its issuer
+		}
 	}
 	notBefore := d.NotBefore.UTC().Truncate(time.Second)
 	notAfter := d.Validity(notBefore).UTC().Truncate(time.Second)
@@ -94,11 +115,15 @@ func (a *Authorities) Plan(ctx context.Context, id string, d Draft) (*Intent, er
 	if err != nil {
 		return nil, err
 	}
-	extensions, err := a.extensions(x, d)
+	i := &Intent{Authority: x.ID, Serial: tbs.NewSerial(now, rand.Reader), NotBefore: notBefore, NotAfter: notAfter, algorithm: alg, draft: d, realm: x.Realm}
+	if i.shard, err = a.shardFor(ctx, x, i.Serial); err != nil {
+		return nil, err
+	}
+	extensions, err := a.extensions(x, d, i.shard)
 	if err != nil {
 		return nil, fault.Invalidf("certificate.content", "The certificate cannot be built: %v.", err)
 	}
-	i := &Intent{Authority: x.ID, Serial: tbs.NewSerial(now, rand.Reader), NotBefore: notBefore, NotAfter: notAfter, algorithm: alg, draft: d, realm: x.Realm}
+	i.precert = d.Content != nil && d.Content.Precert
 	c := tbs.Certificate{
 		Serial: i.Serial, Algorithm: alg, Issuer: x.Certificate.RawSubject, Subject: d.Subject,
 		NotBefore: notBefore, NotAfter: notAfter, SPKI: d.SPKI, Extensions: extensions,
@@ -135,8 +160,19 @@ func algorithmIn(raw []byte) (tbs.Algorithm, error) {
 }
 
 // extensions are those of RFC 5280 for an end entity of the authority's purpose.
-func (a *Authorities) extensions(x *Authority, d Draft) ([]tbs.Extension, error) {
-	list := extensionList{all: append(make([]tbs.Extension, 0, len(x.fixed)+3), x.fixed...)}
+func (a *Authorities) extensions(x *Authority, d Draft, shard int64) ([]tbs.Extension, error) {
+	own := x.fixed
+	if d.Content != nil {
+		own = x.fixed[purposeExtensions:]
+	}
+	list := extensionList{all: append(make([]tbs.Extension, 0, len(own)+16), own...)}
+	if shard != 0 {
+		list.all = list.all[:len(list.all)-1] // the distribution point of the full list
+		list.add(tbs.CRLDistributionPoints(a.urls.List(Scope{Authority: x.ID, Shard: shard})))
+	}
+	if d.Content != nil {
+		return d.Content.extend(list, x, d.SPKI)
+	}
 	list.add(tbs.KeyUsage(d.KeyUsage))
 	list.add(tbs.SubjectKeyID(d.SPKI))
 	if !d.SAN.Empty() {
@@ -145,14 +181,67 @@ func (a *Authorities) extensions(x *Authority, d Draft) ([]tbs.Extension, error)
 	return list.all, list.err
 }
 
-// fixedExtensions are the same in every certificate of an authority.
+// extend adds a product's extensions to the authority's own.
+func (c *Content) extend(list extensionList, x *Authority, spki []byte) ([]tbs.Extension, error) {
+	if err := x.permits(c.Extensions); err != nil {
+		return nil, err
+	}
+	list.all = append(list.all, c.Extensions...)
+	if c.SubjectKeyID {
+		list.add(tbs.SubjectKeyID(spki))
+	}
+	if c.Precert {
+		list.add(tbs.Poison(), nil)
+	}
+	return list.all, list.err
+}
+
+// permits refuses a purpose that the authority's own certificate rules out: no
+// verifier would accept such a certificate.
+func (x *Authority) permits(extensions []tbs.Extension) error {
+	if len(x.Certificate.ExtKeyUsage)+len(x.Certificate.UnknownExtKeyUsage) == 0 || slices.Contains(x.Certificate.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return nil
+	}
+	for _, e := range extensions {
+		if !e.ID.Equal(oidExtKeyUsage) {
+			continue
+		}
+		var purposes []asn1.ObjectIdentifier
+		if _, err := asn1.Unmarshal(e.Value, &purposes); err != nil {
+			return err
+		}
+		for _, p := range purposes {
+			if !x.mayCertify(p) {
+				return fmt.Errorf("the authority %q may not certify keys for the purpose %s", x.Name, p)
+			}
+		}
+	}
+	return nil
+}
+
+var oidExtKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 37}
+
+func (x *Authority) mayCertify(purpose asn1.ObjectIdentifier) bool {
+	for _, p := range purposesOf[x.Purpose] {
+		if p.Equal(purpose) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(x.Certificate.UnknownExtKeyUsage, purpose.Equal)
+}
+
+// purposeExtensions is how many of the fixed extensions come from the purpose.
+const purposeExtensions = 2
+
+// fixedExtensions are the same in every certificate of an authority; the last
+// is the distribution point, which a sharded list replaces.
 func fixedExtensions(x *Authority, urls URLs) ([]tbs.Extension, error) {
 	purpose := tbs.ClientAuth
-	if x.Purpose == ServerAuth {
-		purpose = tbs.ServerAuth
+	if own := purposesOf[x.Purpose]; len(own) > 0 {
+		purpose = own[0]
 	}
 	var list extensionList
-	list.add(tbs.BasicConstraints(false, 0), nil)
+	list.add(tbs.BasicConstraints(false, 0), nil) // purposeExtensions: these two
 	list.add(tbs.ExtKeyUsage(purpose))
 	list.add(tbs.AuthorityKeyID(x.Certificate.SubjectKeyId))
 	list.add(tbs.AIA([]string{urls.OCSP(x.ID)}, []string{urls.Issuer(x.ID)}))
@@ -175,9 +264,9 @@ func (l *extensionList) add(e tbs.Extension, err error) {
 // serial number is never used again.
 func (a *Authorities) Hold(tx *store.Tx, i *Intent) error {
 	d := &i.draft
-	_, err := tx.Exec(`INSERT INTO certificates (authority, serial, realm, client, service, kind, order_id, cn, status, der, not_before, not_after)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'intent', $9, $10, $11)`,
-		i.Authority, i.Serial, i.realm, d.Client, d.Service, d.Kind, d.OrderID, d.CommonName, i.TBS, store.Micros(i.NotBefore), store.Micros(i.NotAfter))
+	_, err := tx.Exec(`INSERT INTO certificates (authority, serial, realm, client, service, kind, order_id, cn, status, der, not_before, not_after, shard, spki)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'intent', $9, $10, $11, $12, $13)`,
+		i.Authority, i.Serial, i.realm, d.Client, d.Service, d.Kind, d.OrderID, d.CommonName, i.TBS, store.Micros(i.NotBefore), store.Micros(i.NotAfter), i.shard, keyTag(d.SPKI))
 	if err == nil {
 		tx.AfterCommit(func() { i.held.Store(true) })
 	}
@@ -189,6 +278,9 @@ func (a *Authorities) Hold(tx *store.Tx, i *Intent) error {
 func (a *Authorities) Sign(ctx context.Context, i *Intent) (*Certificate, error) {
 	if !i.held.Load() {
 		return nil, errors.New("sign before the intent is durable")
+	}
+	if i.precert {
+		return nil, errors.New("sign a pre-certificate's intent before the logs have answered")
 	}
 	if !i.spent.CompareAndSwap(false, true) {
 		return nil, errors.New("an intent is signed once")
@@ -249,6 +341,7 @@ func (a *Authorities) Reopen(ctx context.Context, authority string, serial []byt
 	if i.algorithm, err = algorithmIn(i.TBS); err != nil {
 		return nil, err
 	}
+	i.precert = tbs.IsPrecertificate(i.TBS)
 	i.held.Store(true)
 	return i, nil
 }

@@ -2,12 +2,12 @@
 // section 5), full, sharded and delta, of millions of entries.
 //
 // [Write] streams. DER puts lengths before contents, and the length of a
-// signature is known only once it is made, so a list is gone through up to
-// three times: to measure it, to hash it, and, signed, to write it out. The
-// caller keeps entries as ready DER (see [AppendEntry]), so that each time is
-// a plain copy: a million entries cost about a tenth of a second beyond what
-// their iterator costs, and under a megabyte of memory. [Entries] says how to
-// spare the caller's store two of the three.
+// signature is known only once it is made, so a list is gone through three
+// times: to measure it, to hash it, and, signed, to write it out. The caller
+// keeps entries as ready DER (see [AppendEntry]), so that each time is a plain
+// copy: a million entries cost about a tenth of a second beyond what their
+// iterator costs, and under a megabyte of memory. With a spool the caller's
+// store is gone through only once.
 //
 // [Parse] reads a list in place and yields its entries one by one. It accepts
 // version 2 lists in strict DER, and refuses what a relying party cannot
@@ -18,10 +18,10 @@ import (
 	"bufio"
 	"bytes"
 	"crypto"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
+	"hash/crc32"
 	"io"
 	"iter"
 	"math"
@@ -74,11 +74,11 @@ type Entries struct {
 	// run. An error it yields ends [Write], which returns it wrapped. Nil: none.
 	Each iter.Seq2[[]byte, error]
 	// Size is the sum of all entries' lengths, where the caller has it cheaper
-	// than by a run of Each. Zero: not known.
+	// than by a run of Each. Zero: not known. With a Spool it is not used.
 	Size int64
-	// Spool, if given, receives the entries while they are hashed and is read
-	// back in place of a further run of Each. An empty temporary file will do;
-	// removing it stays with the caller.
+	// Spool, if given, receives the entries in the only run of Each and is read
+	// back in place of the others. An empty temporary file will do; removing it
+	// stays with the caller.
 	Spool io.ReadWriteSeeker
 }
 
@@ -86,9 +86,9 @@ type Entries struct {
 // returns the number of octets written. After an error, what w received, if
 // anything, is to be thrown away; nothing is written before the list is signed.
 //
-// Each runs three times; twice with Size, once with Size and Spool. Entries
-// that changed between runs are [ErrEntriesChanged]. Lists end at 4 GiB, those
-// signed with Ed25519 at 16 MiB.
+// Each runs three times; twice with Size, once with Spool. Entries that changed
+// between runs are [ErrEntriesChanged]. Lists end at 4 GiB, those signed with
+// Ed25519 at 16 MiB.
 func Write(w io.Writer, list *List, entries Entries, alg tbs.Algorithm, signer crypto.Signer) (int64, error) {
 	doc, err := prepare(list, entries, alg)
 	if err != nil {
@@ -106,7 +106,7 @@ type document struct {
 	head, tail []byte // what goes before and after the entries
 	entries    Entries
 	spooled    bool
-	digest     []byte // SHA-256 of the signed bytes, to catch a change before w keeps it
+	check      uint32 // of the signed bytes, to notice a change before w keeps it
 }
 
 // prepare is the first pass: it measures, so that the headers can be written.
@@ -120,10 +120,8 @@ func prepare(list *List, entries Entries, alg tbs.Algorithm) (*document, error) 
 		return nil, err
 	}
 	doc := &document{tail: tail, entries: entries}
-	if doc.entries.Size == 0 {
-		if doc.entries.Size, err = doc.copyEntries(io.Discard); err != nil {
-			return nil, err
-		}
+	if err := doc.measure(); err != nil {
+		return nil, err
 	}
 	size := doc.entries.Size
 	if size < 0 || size > math.MaxUint32-1<<20 {
@@ -138,50 +136,49 @@ func prepare(list *List, entries Entries, alg tbs.Algorithm) (*document, error) 
 	return doc, nil
 }
 
-// sign is the second pass.
-func (d *document) sign(alg tbs.Algorithm, signer crypto.Signer) ([]byte, error) {
-	if alg.Hash() == 0 {
-		return d.signWhole(alg, signer)
+func (d *document) measure() (err error) {
+	if d.entries.Spool == nil {
+		if d.entries.Size == 0 {
+			d.entries.Size, err = d.copyEntries(io.Discard)
+		}
+		return err
 	}
-	check := sha256.New()
-	signed := check
-	sink := io.Writer(check)
-	if alg.Hash() != crypto.SHA256 {
-		signed = alg.Hash().New()
-		sink = io.MultiWriter(check, signed)
+	spool := bufio.NewWriterSize(d.entries.Spool, 64<<10)
+	if d.entries.Size, err = d.copyEntries(spool); err != nil {
+		return err
 	}
-	if err := d.hash(sink); err != nil {
-		return nil, err
+	d.spooled = true
+	if err := spool.Flush(); err != nil {
+		return fmt.Errorf("crl: write the spool: %w", err)
 	}
-	d.digest = check.Sum(nil)
-	return alg.SignHash(signer, signed.Sum(nil))
+	return nil
 }
 
-func (d *document) signWhole(alg tbs.Algorithm, signer crypto.Signer) ([]byte, error) {
+// sign is the second pass.
+func (d *document) sign(alg tbs.Algorithm, signer crypto.Signer) ([]byte, error) {
+	check := newCheck()
+	if alg.Hash() != 0 {
+		signed := alg.Hash().New()
+		if err := d.writeTo(io.MultiWriter(signed, check)); err != nil {
+			return nil, err
+		}
+		d.check = check.Sum32()
+		return alg.SignHash(signer, signed.Sum(nil))
+	}
 	if d.size() > maxWhole {
 		return nil, fmt.Errorf("crl: a list of %d octets is too long for %v, which cannot sign in a stream; shard it, or use an RSA or ECDSA key", d.size(), alg)
 	}
 	whole := bytes.NewBuffer(make([]byte, 0, d.size()))
-	if err := d.hash(whole); err != nil {
+	if err := d.writeTo(io.MultiWriter(whole, check)); err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(whole.Bytes())
-	d.digest = sum[:]
+	d.check = check.Sum32()
 	return alg.Sign(signer, whole.Bytes())
 }
 
-// hash sends the tbsCertList to sink, and its entries to the spool as well.
-func (d *document) hash(sink io.Writer) error {
-	body := sink
-	if d.entries.Spool != nil {
-		body = io.MultiWriter(sink, d.entries.Spool)
-	}
-	if err := d.writeTo(sink, body); err != nil {
-		return err
-	}
-	d.spooled = d.entries.Spool != nil
-	return nil
-}
+// newCheck notices a store that answers differently the second time, or a disk
+// that does: accidents, for which CRC-32C suffices and costs next to nothing.
+func newCheck() hash.Hash32 { return crc32.New(crc32.MakeTable(crc32.Castagnoli)) }
 
 // emit is the third pass.
 func (d *document) emit(w io.Writer, alg tbs.Algorithm, signature []byte) (int64, error) {
@@ -194,44 +191,38 @@ func (d *document) emit(w io.Writer, alg tbs.Algorithm, signature []byte) (int64
 	if _, err := count.Write(start); err != nil {
 		return count.n, err
 	}
-	check := sha256.New()
-	sink := io.MultiWriter(count, check)
-	if err := d.writeTo(sink, sink); err != nil {
+	check := newCheck()
+	if err := d.writeTo(io.MultiWriter(count, check)); err != nil {
 		return count.n, err
 	}
-	if !d.unchanged(check) {
+	if check.Sum32() != d.check {
 		return count.n, ErrEntriesChanged
 	}
 	_, err := count.Write(end)
 	return count.n, err
 }
 
-func (d *document) unchanged(check hash.Hash) bool {
-	return bytes.Equal(check.Sum(nil), d.digest)
-}
-
 func (d *document) size() int64 {
 	return int64(len(d.head)) + d.entries.Size + int64(len(d.tail))
 }
 
-// writeTo sends head and tail to frame and the entries to body.
-func (d *document) writeTo(frame, body io.Writer) error {
-	if _, err := frame.Write(d.head); err != nil {
+// writeTo writes the tbsCertList.
+func (d *document) writeTo(w io.Writer) error {
+	buffered := bufio.NewWriterSize(w, 64<<10)
+	if _, err := buffered.Write(d.head); err != nil {
 		return err
 	}
-	buffered := bufio.NewWriterSize(body, 64<<10)
 	n, err := d.copyEntries(buffered)
 	if err != nil {
-		return err
-	}
-	if err := buffered.Flush(); err != nil {
 		return err
 	}
 	if n != d.entries.Size {
 		return fmt.Errorf("%w: %d octets, then %d", ErrEntriesChanged, d.entries.Size, n)
 	}
-	_, err = frame.Write(d.tail)
-	return err
+	if _, err := buffered.Write(d.tail); err != nil {
+		return err
+	}
+	return buffered.Flush()
 }
 
 func (d *document) copyEntries(w io.Writer) (n int64, err error) {

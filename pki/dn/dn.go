@@ -10,6 +10,7 @@ package dn
 import (
 	"encoding/asn1"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -53,10 +54,20 @@ func (n Name) Values(id asn1.ObjectIdentifier) []string {
 
 // DER encodes the name: PrintableString for countries, serial number, telephone
 // number and DN qualifier, IA5String for e-mail address and domain component, and
-// UTF8String for everything else. Empty values, control characters, characters
-// that the string type lacks and values over the upper bounds of X.520 are errors
-// that name the attribute.
-func (n Name) DER() ([]byte, error) {
+// UTF8String for everything else. That includes three types whose standards ask
+// for other ASN.1 types: the date of birth (YYYY-MM-DD), the unique identifier,
+// and the postal address (lines separated by "$", RFC 4517, 3.3.28). Most
+// software, openssl and crypto/x509 among it, refuses a whole certificate whose
+// name holds anything but strings; [Parse] reads both forms. Empty values, control
+// characters, characters that the string type lacks and values over the upper
+// bounds of X.520 are errors that name the attribute ([Attribute.Check]).
+func (n Name) DER() ([]byte, error) { return n.encode(false) }
+
+// LongDER is [Name.DER] without the upper bounds, which X.520 gave up in 2012 and
+// RFC 5280 kept: names that verifiers of old systems expect are longer.
+func (n Name) LongDER() ([]byte, error) { return n.encode(true) }
+
+func (n Name) encode(long bool) ([]byte, error) {
 	if len(n) > maxAttributes {
 		return nil, fmt.Errorf("dn: a name of %d attributes; the limit is %d", len(n), maxAttributes)
 	}
@@ -64,7 +75,7 @@ func (n Name) DER() ([]byte, error) {
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		for _, a := range n {
 			t := describe(a.Type)
-			tag, err := t.check(a.Value)
+			tag, err := t.check(a.Value, long)
 			if err != nil {
 				b.SetError(err)
 				return
@@ -84,8 +95,20 @@ func (n Name) DER() ([]byte, error) {
 	return der, nil
 }
 
+// Check tells whether [Name.DER] would take the attribute, and if not why.
+func (a Attribute) Check() error {
+	_, err := describe(a.Type).check(a.Value, false)
+	return err
+}
+
+// CheckLong is [Attribute.Check] for [Name.LongDER].
+func (a Attribute) CheckLong() error {
+	_, err := describe(a.Type).check(a.Value, true)
+	return err
+}
+
 // check returns the string type for a value, or why it cannot be issued.
-func (t attributeType) check(value string) (cbasn1.Tag, error) {
+func (t attributeType) check(value string, long bool) (cbasn1.Tag, error) {
 	if value == "" {
 		return 0, fmt.Errorf("%s is empty; leave the attribute out", t)
 	}
@@ -98,7 +121,7 @@ func (t attributeType) check(value string) (cbasn1.Tag, error) {
 		}
 		return cbasn1.PrintableString, nil
 	}
-	if count := utf8.RuneCountInString(value); count > t.max {
+	if count := utf8.RuneCountInString(value); count > t.max && !(long && count <= ubName) {
 		return 0, fmt.Errorf("%s has %d characters; X.520 allows %d", t, count, t.max)
 	}
 	for _, r := range value {
@@ -116,6 +139,13 @@ func (t attributeType) check(value string) (cbasn1.Tag, error) {
 		return cbasn1.PrintableString, nil
 	case ia5Syntax:
 		return cbasn1.IA5String, nil
+	case dateSyntax:
+		if _, err := time.Parse(time.DateOnly, value); err != nil {
+			return 0, fmt.Errorf("%s %q is not a day; write it as 1980-12-31", t, value)
+		}
+		return cbasn1.PrintableString, nil
+	case linesSyntax:
+		return cbasn1.UTF8String, checkLines(t, value)
 	}
 	return cbasn1.UTF8String, nil
 }

@@ -154,6 +154,16 @@ func TestDERRefusesWhatMayNotBeIssued(t *testing.T) {
 			}
 		})
 	}
+	long := Attribute{OU, strings.Repeat("o", 78)}
+	if long.Check() == nil || long.CheckLong() != nil {
+		t.Error("the bound of an attribute holds, or does not, where it should not")
+	}
+	if _, err := (Name{long}).LongDER(); err != nil {
+		t.Error(err)
+	}
+	if (Attribute{OU, strings.Repeat("o", ubName+1)}).CheckLong() == nil {
+		t.Error("there is no end to a long attribute")
+	}
 	if _, err := make(Name, maxAttributes+1).DER(); err == nil {
 		t.Error("a name of too many attributes is written")
 	}
@@ -283,6 +293,57 @@ func TestParseStringSaysWhatIsWrong(t *testing.T) {
 		}
 	}
 }
+
+// The contract's names of subject attributes, aliases and all, are read in any
+// case.
+func TestEveryNameOfTheContractIsKnown(t *testing.T) {
+	for name := range strings.FieldsSeq(`c country o organization ou organizationalUnit t title cn commonName sn surName gn givenName
+		i initials street streetAddress serialnumber l locality st state e email emailAddress dc uid generationQualifier generation
+		description role joil joist joic orgId organizationIdentifier uniqueIdentifier name pseudonym postalAddress postalCode
+		unstructuredaddress unstructuredname dn nameatbirth countryofcitizenship countryofresidence gender placeofbirth dateofbirth
+		businesscategory telephonenumber scionisdasnumber tpmmanufacturer tpmmodel tpmversion`) {
+		for _, text := range []string{name, strings.ToUpper(name), strings.ToLower(name)} {
+			id, err := ParseType(text)
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+				continue
+			}
+			if again, err := ParseType(TypeName(id)); err != nil || !again.Equal(id) {
+				t.Errorf("%s became %s, which is read as %v (%v)", text, TypeName(id), again, err)
+			}
+		}
+	}
+}
+
+func TestValuesThatAreNotStringsAreWrittenAndRead(t *testing.T) {
+	birth, unique, address := asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 9, 1}, asn1.ObjectIdentifier{2, 5, 4, 45}, asn1.ObjectIdentifier{2, 5, 4, 16}
+	n := Name{{birth, "1980-02-29"}, {unique, "ab-æ"}, {address, `Gade 1$9999 By\24$\5CHus`}}
+	der := mustDER(t, n)
+	back, err := Parse(der)
+	if err != nil || !equal(n, back) {
+		t.Errorf("read %v, %v", back, err)
+	}
+	foreign := sequence(
+		set(sequence([]byte("\x06\x08\x2b\x06\x01\x05\x05\x07\x09\x01"), []byte("\x18\x0f19800229120000Z"))),
+		set(sequence([]byte("\x06\x03\x55\x04\x2d"), []byte("\x03\x06\x00ab-æ"))),
+		set(sequence([]byte("\x06\x03\x55\x04\x10"), sequence([]byte("\x0c\x06Gade 1\x0c\x089999 By$\x0c\x04\\Hus")))))
+	if back, err := Parse(foreign); err != nil || !equal(n, back) {
+		t.Errorf("the standards' own form is read as %v, %v", back, err)
+	}
+	if back, err := ParseString(n.String()); err != nil || !equal(n, back) {
+		t.Errorf("text %s: read %v, %v", n, back, err)
+	}
+	for _, a := range []Attribute{{birth, "1981-02-29"}, {birth, "29.2.1980"}, {address, "a$$b"}, {address, "1$2$3$4$5$6$7"}, {address, strings.Repeat("x", 31)}} {
+		if a.Check() == nil {
+			t.Errorf("%v is accepted", a)
+		}
+	}
+	if out := opensslText(t, der, "RFC2253,utf8"); out == "" {
+		t.Error("openssl shows nothing")
+	}
+}
+
+func set(pair []byte) []byte { return append([]byte{0x31, byte(len(pair))}, pair...) }
 
 func anyName() *rapid.Generator[Name] {
 	ids := []asn1.ObjectIdentifier{CN, O, OU, L, GN, UID, {1, 3, 6, 1, 4, 1, 99999, 1}, {2, 999, 3}}

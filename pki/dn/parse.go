@@ -61,9 +61,10 @@ func readAttribute(rdn *cryptobyte.String) (Attribute, error) {
 		!pair.ReadAnyASN1(&raw, &tag) || !pair.Empty() {
 		return Attribute{}, errors.New("dn: malformed attribute")
 	}
-	value, err := decode(tag, raw)
+	t := describe(id)
+	value, err := t.decode(tag, raw)
 	if err != nil {
-		return Attribute{}, fmt.Errorf("dn: %s %w", describe(id), err)
+		return Attribute{}, fmt.Errorf("dn: %s %w", t, err)
 	}
 	return Attribute{Type: id, Value: value}, nil
 }

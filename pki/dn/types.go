@@ -41,6 +41,9 @@ const (
 	printableSyntax               // PrintableString
 	countrySyntax                 // PrintableString of two capital letters
 	ia5Syntax                     // IA5String
+	dateSyntax                    // PrintableString, YYYY-MM-DD; read from GeneralizedTime too
+	bitsSyntax                    // UTF8String; read from BIT STRING too
+	linesSyntax                   // UTF8String, lines separated by "$"; read from SEQUENCE too
 )
 
 // ubName is the upper bound ub-name of X.520, which also caps types without one.
@@ -89,6 +92,9 @@ var types = [...]attributeType{
 	{asn1.ObjectIdentifier{2, 5, 4, 72}, "role", "", ubName, utf8Syntax},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 2}, "unstructuredName", "", 255, utf8Syntax},
 	{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 8}, "unstructuredAddress", "", 255, utf8Syntax},
+	{asn1.ObjectIdentifier{2, 5, 4, 16}, "postalAddress", "", ubName, linesSyntax},
+	{asn1.ObjectIdentifier{2, 5, 4, 45}, "uniqueIdentifier", "x500UniqueIdentifier", ubName, bitsSyntax},
+	{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 9, 1}, "dateOfBirth", "", 10, dateSyntax},
 	{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 9, 2}, "placeOfBirth", "", ubName, utf8Syntax},
 	{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 9, 3}, "gender", "", 1, printableSyntax},
 	{asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 9, 4}, "countryOfCitizenship", "", 2, countrySyntax},
@@ -110,3 +116,11 @@ func describe(id asn1.ObjectIdentifier) attributeType {
 	}
 	return attributeType{id: id, max: ubName}
 }
+
+// ParseType finds an attribute type by its name or an alias of it, in any case,
+// or by its dotted object identifier with or without "OID." before it.
+func ParseType(text string) (asn1.ObjectIdentifier, error) { return parseType(text) }
+
+// TypeName is the short name of an attribute type in RFC 4514 text, such as
+// "CN", or the dotted object identifier of a type without one.
+func TypeName(id asn1.ObjectIdentifier) string { return describe(id).String() }

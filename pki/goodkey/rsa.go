@@ -134,6 +134,18 @@ func closePrimes(n *big.Int, rounds int) bool {
 	return false
 }
 
+// primePower tells whether n is a prime or the power of one, apart from errors of
+// negligible chance on either side. For n = p^k, Fermat's little theorem gives
+// 2^n = 2 modulo p, so p divides both 2^n − 2 and n. For a product of unlike
+// primes it does not, but for numbers that are not found by chance (Carmichael
+// numbers, which are no key either).
+func primePower(n *big.Int) bool {
+	two := big.NewInt(2)
+	r := new(big.Int).Exp(two, n, n)
+	r.Sub(r, two)
+	return r.GCD(nil, nil, r.Abs(r), n).BitLen() > 1
+}
+
 // isSquare asks three small moduli first, which rule out 99 of 100 numbers.
 func isSquare(n *big.Int) bool {
 	if n.Bit(1) == 1 || n.Bit(0) == 1 && n.Bit(2) == 1 { // squares are 0, 1 or 4 modulo 8

@@ -17,12 +17,9 @@ const (
 	oidExtendedRevoke = "\x06\x09\x2b\x06\x01\x05\x05\x07\x30\x01\x09"
 )
 
-// Nonce lengths of RFC 9654, 2.1. A responder must take 16 to 32 octets, may
-// ignore longer ones, and must refuse none at all and more than 128.
-const (
-	MaxNonce     = 32
-	maxSentNonce = 128
-)
+// MaxNonce is in octets. A nonce has 1 to 128 (RFC 9654, 2.1); RFC 8954, which
+// it replaces, allowed 32. The answer repeats each of them.
+const MaxNonce = 128
 
 const maxExtensions = 16
 
@@ -82,13 +79,12 @@ func readExtension(in *cryptobyte.String) (oid []byte, value cryptobyte.String, 
 
 func noneUnderstood([]byte, cryptobyte.String) (bool, error) { return false, nil }
 
-// readNonce returns any nonce that may be sent; who may ignore it, decides.
 func readNonce(value cryptobyte.String) ([]byte, error) {
 	var nonce cryptobyte.String
 	if !value.ReadASN1(&nonce, asn1.OCTET_STRING) || !value.Empty() {
 		return nil, malformed("a nonce that is not an OCTET STRING")
 	}
-	if len(nonce) == 0 || len(nonce) > maxSentNonce {
+	if len(nonce) == 0 || len(nonce) > MaxNonce {
 		return nil, malformed("a nonce of %d octets (RFC 9654, 2.1)", len(nonce))
 	}
 	return nonce, nil

@@ -16,10 +16,8 @@ const (
 // A Request asks for the status of certificates. It points into the DER given to
 // [ParseRequest].
 type Request struct {
-	IDs []CertID // 1 to [MaxRequests]
-	// Nonce is to be repeated in the answer; nil if there is none, or if it is
-	// longer than [MaxNonce] and so, as RFC 9654 allows, ignored.
-	Nonce []byte
+	IDs   []CertID // 1 to [MaxRequests]
+	Nonce []byte   // to be repeated in the answer; nil if there is none
 	// Signed says that the request is signed. The signature is not looked at:
 	// answers are public, and nobody is served on the strength of it.
 	Signed bool
@@ -85,10 +83,7 @@ func (r *Request) parseList(list cryptobyte.String) error {
 func (r *Request) useExtension(oid []byte, value cryptobyte.String) (understood bool, err error) {
 	switch string(oid) {
 	case oidNonce:
-		nonce, err := readNonce(value)
-		if err == nil && len(nonce) <= MaxNonce {
-			r.Nonce = nonce
-		}
+		r.Nonce, err = readNonce(value)
 		return true, err
 	case oidResponseTypes:
 		return true, checkResponseTypes(value)
@@ -150,7 +145,7 @@ func BuildRequest(ids []CertID, nonce []byte) ([]byte, error) {
 		return nil, errors.New("ocsp: a request asks about 1 to 16 certificates")
 	}
 	if len(nonce) > MaxNonce {
-		return nil, errors.New("ocsp: a nonce has at most 32 octets")
+		return nil, errors.New("ocsp: a nonce has at most 128 octets (RFC 9654, 2.1)")
 	}
 	var b cryptobyte.Builder
 	b.AddASN1(asn1.SEQUENCE, func(b *cryptobyte.Builder) {

@@ -114,7 +114,7 @@ func (a *Answer) check() error {
 	if len(a.ResponderKeyHash) != sha1.Size {
 		return errors.New("ocsp: the responder is named by the SHA-1 of its key, 20 octets; see KeyHash")
 	}
-	if len(a.Nonce) > maxSentNonce {
+	if len(a.Nonce) > MaxNonce {
 		return fmt.Errorf("ocsp: a nonce of %d octets", len(a.Nonce))
 	}
 	if !encodable(a.ProducedAt) {

@@ -56,6 +56,12 @@ func ReplacePoison(pre, sctList []byte) ([]byte, error) {
 	return s.splice(replacement)
 }
 
+// IsPrecertificate tells whether a TBSCertificate carries a well-formed poison.
+func IsPrecertificate(tbs []byte) bool {
+	s, err := findCT(tbs)
+	return err == nil && s.poison
+}
+
 // LogTBS returns what certificate transparency logs sign for this certificate:
 // the TBSCertificate, of the pre-certificate or the final one, without its poison
 // or SCT list extension (RFC 6962, section 3.2).

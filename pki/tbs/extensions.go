@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"unicode/utf8"
 
 	"golang.org/x/crypto/cryptobyte"
 	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
@@ -26,6 +27,7 @@ var (
 	oidAIAIssuers       = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 2}
 	oidOCSPNoCheck      = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 48, 1, 5}
 	oidQualifierCPS     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 2, 1}
+	oidQualifierNotice  = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 2, 2}
 	oidPoison           = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 3}
 )
 
@@ -38,6 +40,12 @@ var (
 	TimeStamping    = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 8}
 	OCSPSigning     = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 9}
 	DocumentSigning = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 3, 36} // RFC 9336
+
+	AnyExtendedKeyUsage = asn1.ObjectIdentifier{2, 5, 29, 37, 0}
+	PKINITClient        = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 2, 3, 4} // RFC 4556
+	PKINITKDC           = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 2, 3, 5}
+	SmartCardLogon      = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 2}
+	MSDocumentSigning   = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 10, 3, 12}
 )
 
 // BasicConstraints is critical. For a CA, pathLen is the number of CAs allowed
@@ -171,10 +179,12 @@ func CRLDistributionPoints(urls ...string) (Extension, error) {
 	return extension(oidCRLDistribution, false, &b)
 }
 
-// A Policy is a certificate policy, with the URL of its practice statement or "".
+// A Policy is a certificate policy. CPS is the URL of its practice statement and
+// Notice a text for the relying party, of at most 200 characters; either may be "".
 type Policy struct {
-	ID  asn1.ObjectIdentifier
-	CPS string
+	ID     asn1.ObjectIdentifier
+	CPS    string
+	Notice string
 }
 
 // CertificatePolicies lists policies in the order given, each once (RFC 5280,
@@ -183,6 +193,10 @@ func CertificatePolicies(policies ...Policy) (Extension, error) {
 	if len(policies) == 0 {
 		return Extension{}, errors.New("tbs: certificate policies without a policy")
 	}
+	return policyList(oidPolicies, policies)
+}
+
+func policyList(id asn1.ObjectIdentifier, policies []Policy) (Extension, error) {
 	var b cryptobyte.Builder
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		for i, p := range policies {
@@ -195,20 +209,34 @@ func CertificatePolicies(policies ...Policy) (Extension, error) {
 			addPolicy(b, p)
 		}
 	})
-	return extension(oidPolicies, false, &b)
+	return extension(id, false, &b)
 }
 
 func addPolicy(b *cryptobyte.Builder, p Policy) {
+	if n := utf8.RuneCountInString(p.Notice); n > 200 || !utf8.ValidString(p.Notice) {
+		b.SetError(fmt.Errorf("the notice of policy %s has %d characters or is not UTF-8; RFC 5280 allows 200", p.ID, n))
+		return
+	}
 	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
 		b.AddASN1ObjectIdentifier(p.ID)
-		if p.CPS == "" {
+		if p.CPS == "" && p.Notice == "" {
 			return
 		}
 		b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-			b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-				b.AddASN1ObjectIdentifier(oidQualifierCPS)
-				addIA5(b, cbasn1.IA5String, "CPS", p.CPS, checkURI)
-			})
+			if p.CPS != "" {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1ObjectIdentifier(oidQualifierCPS)
+					addIA5(b, cbasn1.IA5String, "CPS", p.CPS, checkURI)
+				})
+			}
+			if p.Notice != "" {
+				b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
+					b.AddASN1ObjectIdentifier(oidQualifierNotice)
+					b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { // UserNotice, explicitText only
+						b.AddASN1(cbasn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte(p.Notice)) })
+					})
+				})
+			}
 		})
 	})
 }
@@ -221,10 +249,7 @@ func OCSPNoCheck() Extension {
 
 // Custom is any other extension. Its value must be one DER element.
 func Custom(id asn1.ObjectIdentifier, critical bool, value []byte) (Extension, error) {
-	input := cryptobyte.String(value)
-	var element cryptobyte.String
-	var tag cbasn1.Tag
-	if !input.ReadAnyASN1Element(&element, &tag) || !input.Empty() {
+	if !isElement(value) {
 		return Extension{}, fmt.Errorf("tbs: the value of extension %s is not one DER element", id)
 	}
 	return Extension{ID: id, Critical: critical, Value: value}, nil

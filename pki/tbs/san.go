@@ -21,6 +21,8 @@ const (
 	tagDNS       = cbasn1.Tag(0x80 | 2)
 	tagURI       = cbasn1.Tag(0x80 | 6)
 	tagIP        = cbasn1.Tag(0x80 | 7)
+	tagDirectory = cbasn1.Tag(0x80 | 0x20 | 4)
+	tagRegID     = cbasn1.Tag(0x80 | 8)
 )
 
 // A SAN is what a subject alternative name holds. Names are ASCII: domains in
@@ -31,11 +33,22 @@ type SAN struct {
 	URI   []string
 	IP    []net.IP
 	UPN   []string // Microsoft user principal names, for smart-card logon; UTF-8
+
+	DirectoryNames [][]byte // DER names
+	RegisteredIDs  []asn1.ObjectIdentifier
+	Other          []OtherName // any other form; see [SmtpUTF8Mailbox] and [NTDSReplication]
+}
+
+// An OtherName is a name of a form that its object identifier defines. Value is
+// one DER element.
+type OtherName struct {
+	ID    asn1.ObjectIdentifier
+	Value []byte
 }
 
 // Empty says whether there is no name at all.
 func (s SAN) Empty() bool {
-	return len(s.DNS)+len(s.Email)+len(s.URI)+len(s.IP)+len(s.UPN) == 0
+	return len(s.DNS)+len(s.Email)+len(s.URI)+len(s.IP)+len(s.UPN)+len(s.DirectoryNames)+len(s.RegisteredIDs)+len(s.Other) == 0
 }
 
 // SubjectAltName holds at least one name. It must be critical if the subject is
@@ -45,24 +58,36 @@ func SubjectAltName(san SAN, critical bool) (Extension, error) {
 		return Extension{}, errors.New("tbs: subject alternative name without a name")
 	}
 	b := cryptobyte.NewBuilder(make([]byte, 0, 128))
-	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) {
-		for _, name := range san.DNS {
-			addIA5(b, tagDNS, "DNS name", name, checkDNS)
-		}
-		for _, address := range san.Email {
-			addIA5(b, tagEmail, "e-mail address", address, checkEmail)
-		}
-		for _, uri := range san.URI {
-			addURI(b, uri)
-		}
-		for _, ip := range san.IP {
-			addIP(b, ip)
-		}
-		for _, upn := range san.UPN {
-			addUPN(b, upn)
-		}
-	})
+	b.AddASN1(cbasn1.SEQUENCE, func(b *cryptobyte.Builder) { addNames(b, san) })
 	return extension(oidSubjectAltName, critical, b)
+}
+
+// addNames writes the GeneralNames without their SEQUENCE.
+func addNames(b *cryptobyte.Builder, san SAN) {
+	for _, name := range san.DNS {
+		addIA5(b, tagDNS, "DNS name", name, checkDNS)
+	}
+	for _, address := range san.Email {
+		addIA5(b, tagEmail, "e-mail address", address, checkEmail)
+	}
+	for _, uri := range san.URI {
+		addURI(b, uri)
+	}
+	for _, ip := range san.IP {
+		addIP(b, ip)
+	}
+	for _, upn := range san.UPN {
+		addUPN(b, upn)
+	}
+	for _, name := range san.DirectoryNames {
+		addDirectory(b, name)
+	}
+	for _, id := range san.RegisteredIDs {
+		addRegisteredID(b, id)
+	}
+	for _, other := range san.Other {
+		addOther(b, other)
+	}
 }
 
 func addURI(b *cryptobyte.Builder, uri string) { addIA5(b, tagURI, "URI", uri, checkURI) }
@@ -151,4 +176,58 @@ func addUPN(b *cryptobyte.Builder, upn string) {
 			b.AddASN1(cbasn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte(upn)) })
 		})
 	})
+}
+
+// addDirectory: a Name is a CHOICE, so its tag is explicit.
+func addDirectory(b *cryptobyte.Builder, name []byte) {
+	if !isSequence(name) || isEmptySequence(name) {
+		b.SetError(errors.New("a directory name that is empty or not a DER name"))
+		return
+	}
+	b.AddASN1(tagDirectory, func(b *cryptobyte.Builder) { b.AddBytes(name) })
+}
+
+func addRegisteredID(b *cryptobyte.Builder, id asn1.ObjectIdentifier) {
+	var inner cryptobyte.Builder
+	inner.AddASN1ObjectIdentifier(id)
+	der, err := inner.Bytes()
+	if err != nil {
+		b.SetError(err)
+		return
+	}
+	content := cryptobyte.String(der)
+	var body cryptobyte.String
+	content.ReadASN1(&body, cbasn1.OBJECT_IDENTIFIER) // what was just written
+	b.AddASN1(tagRegID, func(b *cryptobyte.Builder) { b.AddBytes(body) })
+}
+
+func addOther(b *cryptobyte.Builder, other OtherName) {
+	if !isElement(other.Value) {
+		b.SetError(fmt.Errorf("the value of the other name %s is not one DER element", other.ID))
+		return
+	}
+	b.AddASN1(tagOtherName, func(b *cryptobyte.Builder) {
+		b.AddASN1ObjectIdentifier(other.ID)
+		b.AddASN1(tagOtherName, func(b *cryptobyte.Builder) { b.AddBytes(other.Value) })
+	})
+}
+
+// isElement tells whether der is exactly one DER element.
+func isElement(der []byte) bool {
+	input := cryptobyte.String(der)
+	var element cryptobyte.String
+	var tag cbasn1.Tag
+	return input.ReadAnyASN1Element(&element, &tag) && input.Empty()
+}
+
+// SmtpUTF8Mailbox is an e-mail address whose local part is not ASCII (RFC 9598,
+// 3): in the domain, international labels stand in punycode.
+func SmtpUTF8Mailbox(address string) (OtherName, error) {
+	at := strings.LastIndexByte(address, '@')
+	if at < 1 || !utf8.ValidString(address) || !checkDNS(address[at+1:]) || address[at+1] == '*' {
+		return OtherName{}, fmt.Errorf("tbs: %q is not a valid international e-mail address", address)
+	}
+	var b cryptobyte.Builder
+	b.AddASN1(cbasn1.UTF8String, func(b *cryptobyte.Builder) { b.AddBytes([]byte(address)) })
+	return OtherName{ID: asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 8, 9}, Value: b.BytesOrPanic()}, nil
 }

@@ -4,14 +4,17 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/pki/ocsp"
 )
@@ -21,18 +24,32 @@ const ocspType = "application/ocsp-response"
 // bodyTime is how long a request of at most 64 KiB may take to arrive.
 const bodyTime = 10 * time.Second
 
-func (h *handler) ocspPost(w http.ResponseWriter, r *http.Request) {
-	// The server lifts the deadline before the next request. A writer that knows
-	// no deadlines has none.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+// bodies are buffers for requests; those that grew beyond the usual are not kept.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+const usualBody = 4 << 10
+
+func (h *handler) ocspPost(w http.ResponseWriter, r *http.Request, id string) {
+	if r.ContentLength < 0 || r.ContentLength > usualBody {
+		// The usual request comes in one piece with its header; for one that does
+		// not, the server's own deadline will do. Setting one costs as much as the
+		// answer. The server lifts it before the next request. A writer that knows
+		// no deadlines has none.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	}
+	body := bodies.Get().(*bytes.Buffer)
+	defer func() {
+		if body.Cap() <= usualBody {
+			bodies.Put(body)
+		}
+	}()
+	body.Reset()
 	// One byte more than allowed is read, so that the parser sees that it is too much.
-	request, err := io.ReadAll(io.LimitReader(r.Body, ocsp.MaxRequest+1))
-	if err != nil {
-		writeOCSP(w, ocsp.Malformed.DER())
+	if _, err := body.ReadFrom(io.LimitReader(r.Body, ocsp.MaxRequest+1)); err != nil {
+		h.writeOCSP(w, ocsp.Malformed.DER())
 		return
 	}
-	der, _ := h.answer(r, r.PathValue("id"), request)
-	writeOCSP(w, der)
+	h.writeOCSP(w, h.answer(r, id, body.Bytes()).DER)
 }
 
 // maxEncoded bounds a request in a path. RFC 5019 (section 5) asks clients to
@@ -42,29 +59,51 @@ const maxEncoded = 4 << 10
 func (h *handler) ocspGet(w http.ResponseWriter, r *http.Request, id, encoded string) {
 	request, err := decode(encoded)
 	if err != nil {
-		writeOCSP(w, ocsp.Malformed.DER())
+		h.writeOCSP(w, ocsp.Malformed.DER())
 		return
 	}
-	der, until := h.answer(r, id, request)
+	a := h.answer(r, id, request)
 	now := h.clock.Now()
-	if !until.After(now) {
-		writeOCSP(w, der)
+	if !a.NextUpdate.After(now) {
+		h.writeOCSP(w, a.DER)
 		return
 	}
-	// RFC 5019, section 6.2.
-	header := w.Header()
+	// RFC 5019, section 6.2. The age of an answer that was signed ahead shows in
+	// Last-Modified; for how long to keep it is counted from now.
+	header, tag, seconds := w.Header(), tagOf(a.DER), int64(min(ocspAge, a.NextUpdate.Sub(now))/time.Second)
 	header.Set("Content-Type", ocspType)
-	header.Set("ETag", fmt.Sprintf(`"%x"`, sha256.Sum256(der)))
-	header.Set("Expires", until.UTC().Format(http.TimeFormat))
-	header.Set("Cache-Control", fmt.Sprintf("max-age=%d, public, no-transform, must-revalidate", min(ocspAge, until.Sub(now))/time.Second))
-	http.ServeContent(w, r, "", now, bytes.NewReader(der))
+	header.Set("ETag", tag)
+	header.Set("Last-Modified", a.ThisUpdate.UTC().Format(http.TimeFormat))
+	header.Set("Expires", a.NextUpdate.UTC().Format(http.TimeFormat))
+	header.Set("Cache-Control", "max-age="+strconv.FormatInt(seconds, 10)+", public, no-transform, must-revalidate")
+	if unchanged(r, tag, a.ThisUpdate) {
+		header.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	header.Set("Content-Length", strconv.Itoa(len(a.DER)))
+	_, _ = w.Write(a.DER) // the caller may be gone
 }
 
-// answer always has one; until is when it must no longer be kept, zero if it
-// may not be kept at all.
-func (h *handler) answer(r *http.Request, id string, request []byte) (der []byte, until time.Time) {
+func tagOf(der []byte) string {
+	sum := sha256.Sum256(der)
+	return `"` + hex.EncodeToString(sum[:16]) + `"`
+}
+
+// unchanged answers conditional requests (RFC 9110, 13.2.2). An answer is a
+// single tag of ours, so that lists and weak tags need no more than this.
+func unchanged(r *http.Request, tag string, modified time.Time) bool {
+	if tags := r.Header.Get("If-None-Match"); tags != "" {
+		return strings.Contains(tags, tag) || strings.TrimSpace(tags) == "*"
+	}
+	since, err := http.ParseTime(r.Header.Get("If-Modified-Since"))
+	return err == nil && !modified.Truncate(time.Second).After(since)
+}
+
+// answer always has one.
+func (h *handler) answer(r *http.Request, id string, request []byte) authority.OCSPAnswer {
 	if !plain(id) {
-		return ocsp.Unauthorized.DER(), until
+		return authority.OCSPAnswer{DER: ocsp.Unauthorized.DER()}
 	}
 	a, err := h.authorities.AnswerOCSP(r.Context(), id, request)
 	if err != nil && !errors.Is(err, fault.NotFound) {
@@ -73,14 +112,14 @@ func (h *handler) answer(r *http.Request, id string, request []byte) (der []byte
 	if err != nil && len(a.DER) == 0 {
 		a.DER = ocsp.InternalError.DER()
 	}
-	return a.DER, a.NextUpdate
+	return a
 }
 
 // writeOCSP writes an answer that is not to be kept. OCSP has its own errors;
 // to HTTP they are answers like any other (RFC 6960, appendix A.2).
-func writeOCSP(w http.ResponseWriter, der []byte) {
-	w.Header().Set("Content-Type", ocspType)
-	w.Header().Set("Cache-Control", "no-store")
+func (h *handler) writeOCSP(w http.ResponseWriter, der []byte) {
+	header := w.Header()
+	header["Content-Type"], header["Cache-Control"] = h.ocspType, h.noStore
 	_, _ = w.Write(der) // the caller may be gone
 }
 
@@ -97,10 +136,20 @@ func decode(path string) ([]byte, error) {
 	if err != nil {
 		return nil, errEncoding
 	}
-	text = strings.TrimRight(strings.NewReplacer(" ", "+", "-", "+", "_", "/").Replace(text), "=")
-	der, err := base64.RawStdEncoding.DecodeString(text)
-	if err != nil || len(der) == 0 {
+	der := make([]byte, base64.RawStdEncoding.DecodedLen(len(text)))
+	n, err := base64.RawStdEncoding.Decode(der, bytes.Map(spelling, bytes.TrimRight([]byte(text), "=")))
+	if err != nil || n == 0 {
 		return nil, errEncoding
 	}
-	return der, nil
+	return der[:n], nil
+}
+
+func spelling(c rune) rune {
+	switch c {
+	case ' ', '-':
+		return '+'
+	case '_':
+		return '/'
+	}
+	return c
 }

@@ -2,7 +2,9 @@
 //
 //	GET  /ca/{id}.crt          an authority's certificate, DER
 //	GET  /ca/{id}.pem          the same with its chain up to the root, PEM
-//	GET  /crl/{id}.crl         the current revocation list, DER
+//	GET  /crl/{id}.crl         the current full revocation list, DER
+//	GET  /crl/{id}/delta.crl   what changed since it
+//	GET  /crl/{id}/{n}.crl     the list of one shard; {n}-delta.crl: what changed in it
 //	POST /ocsp/{id}            OCSP (RFC 6960)
 //	GET  /ocsp/{id}/{request}  OCSP with the request in base64 (RFC 5019)
 //
@@ -20,6 +22,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,28 +36,42 @@ type handler struct {
 	authorities *authority.Authorities
 	clock       clock.Clock
 	mux         *http.ServeMux
+
+	// Values of headers that every answer has, not to be changed.
+	nosniff, ocspType, noStore []string
 }
 
 // New returns the handler for all authorities of the installation.
 func New(a *authority.Authorities, c clock.Clock) http.Handler {
-	h := &handler{authorities: a, clock: c, mux: http.NewServeMux()}
+	h := &handler{authorities: a, clock: c, mux: http.NewServeMux(), nosniff: []string{"nosniff"}, ocspType: []string{ocspType}, noStore: []string{"no-store"}}
 	h.mux.HandleFunc("GET /ca/{file}", h.certificate)
-	h.mux.HandleFunc("GET /crl/{file}", h.crl)
-	h.mux.HandleFunc("POST /ocsp/{id}", h.ocspPost)
+	h.mux.HandleFunc("GET /crl/{file}", h.fullCRL)
+	h.mux.HandleFunc("GET /crl/{id}/{file}", h.partCRL)
+	h.mux.HandleFunc(ocspPost, func(w http.ResponseWriter, r *http.Request) { h.ocspPost(w, r, r.PathValue("id")) })
 	return h
 }
 
-// ocspGet is the pattern that logs and metrics show for requests that do not
-// pass through the mux.
-const ocspGet = "GET /ocsp/{id}/{request}"
+// The patterns that logs and metrics show for requests that do not pass through
+// the mux.
+const (
+	ocspGet  = "GET /ocsp/{id}/{request}"
+	ocspPost = "POST /ocsp/{id}"
+)
 
-// ServeHTTP takes OCSP requests in GET before the mux would tidy their path.
+// ServeHTTP takes OCSP requests in GET before the mux would tidy their path, and
+// those in POST because they are many.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/ocsp/"); ok && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
-		if id, request, ok := strings.Cut(rest, "/"); ok {
+	w.Header()["X-Content-Type-Options"] = h.nosniff
+	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/ocsp/"); ok {
+		id, request, more := strings.Cut(rest, "/")
+		switch {
+		case more && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			r.Pattern = ocspGet
 			h.ocspGet(w, r, id, request)
+			return
+		case !more && r.Method == http.MethodPost:
+			r.Pattern = ocspPost
+			h.ocspPost(w, r, id)
 			return
 		}
 	}
@@ -96,13 +113,35 @@ func pemChain(chain [][]byte) []byte {
 	return b
 }
 
-func (h *handler) crl(w http.ResponseWriter, r *http.Request) {
+func (h *handler) fullCRL(w http.ResponseWriter, r *http.Request) {
 	id, ext := split(r.PathValue("file"))
 	if ext != "crl" {
 		http.NotFound(w, r)
 		return
 	}
-	c, err := h.authorities.CurrentCRL(r.Context(), id)
+	h.crl(w, r, authority.Scope{Authority: id}, id+".crl")
+}
+
+func (h *handler) partCRL(w http.ResponseWriter, r *http.Request) {
+	s := authority.Scope{Authority: r.PathValue("id")}
+	file := r.PathValue("file")
+	name, ok := strings.CutSuffix(file, ".crl")
+	if name == "delta" {
+		s.Delta = true
+	} else {
+		name, s.Delta = strings.CutSuffix(name, "-delta")
+		n, err := strconv.ParseUint(name, 10, 31)
+		s.Shard, ok = int64(n), ok && err == nil && n > 0 && name[0] != '0' && name[0] != '+' //nolint:gosec // 31 bits
+	}
+	if !ok || !plain(s.Authority) {
+		http.NotFound(w, r)
+		return
+	}
+	h.crl(w, r, s, s.Authority+"-"+file)
+}
+
+func (h *handler) crl(w http.ResponseWriter, r *http.Request, s authority.Scope, file string) {
+	c, err := h.authorities.CurrentList(r.Context(), s)
 	if err != nil {
 		h.refuse(w, r, err)
 		return
@@ -113,8 +152,8 @@ func (h *handler) crl(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer content.Close()
-	h.describe(w, "application/pkix-crl", id+".crl", min(crlAge, c.NextUpdate.Sub(h.clock.Now())))
-	w.Header().Set("ETag", fmt.Sprintf(`"%s-%d-%d"`, id, c.Number, c.ThisUpdate.Unix()))
+	h.describe(w, "application/pkix-crl", file, min(crlAge, c.NextUpdate.Sub(h.clock.Now())))
+	w.Header().Set("ETag", fmt.Sprintf(`"%s-%d-%d-%d"`, s.Authority, s.Shard, c.Number, c.ThisUpdate.Unix()))
 	http.ServeContent(w, r, "", c.ThisUpdate, content)
 }
 
