@@ -142,9 +142,10 @@ func (a *Authorities) due(ctx context.Context, id string, deltas bool) (due []Sc
 		c, published := current[s]
 		age, news := now.Sub(c.ThisUpdate), changes.of(shard, p.Published) > c.seq
 		full := current[Scope{Authority: id, Shard: shard}]
+		older := p.changed.Sub(c.ThisUpdate) >= time.Second // than the policy, with which a list may say other things
 		switch {
 		case full.last():
-		case !published, news && (deltas || age >= p.CRLPause):
+		case !published, older, news && (deltas || age >= p.CRLPause):
 			due = append(due, s)
 		case !deltas && age >= p.CRLEvery, deltas && (c.Base != full.Number || age >= deltaLife/2):
 			due = append(due, s)

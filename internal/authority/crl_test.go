@@ -322,6 +322,83 @@ func TestTwoNodesMakeOneSequenceOfLists(t *testing.T) {
 	})
 }
 
+// The first list of a day is made from the table, those after it from the one
+// before: both say the same, whatever was revoked, suspended, released or put
+// right between them.
+func TestAListThatFollowsAnotherIsAsGoodAsOneMadeAnew(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.policy(func(p *authority.Policy) { p.AllowHold, p.Shards = true, 2 })
+		hold := authority.Withdrawal{By: authority.RoleOperator, Reason: authority.CertificateHold}
+		var all []*authority.Certificate
+		for range 12 {
+			all = append(all, f.issue())
+		}
+		f.check(f.revoke(all[0]))
+		f.check(f.withdraw(all[1], hold))
+		f.check(f.withdraw(all[2], hold))
+		f.check(f.withdraw(all[3], authority.Withdrawal{By: authority.RoleOperator, Reason: authority.Superseded}))
+		state := func(shard int64) string {
+			_, entries, c := f.list(authority.Scope{Shard: shard})
+			text := ""
+			for i, x := range all {
+				if e, ok := entries[string(x.Serial)]; ok {
+					text += fmt.Sprintf("%d: %d %v %v\n", i, e.Reason, e.At, e.Invalidity)
+				}
+			}
+			if int64(strings.Count(text, "\n")) != c.Entries {
+				t.Errorf("shard %d: %d entries, of which ours are\n%s", shard, c.Entries, text)
+			}
+			return text
+		}
+		produceAll := func() (text string) {
+			for shard := range int64(3) {
+				_, err := f.ca.ProduceList(t.Context(), authority.Scope{Authority: "clients", Shard: shard})
+				f.check(err)
+				text += state(shard)
+			}
+			return text
+		}
+		first := produceAll()
+		f.clock.Advance(time.Minute)
+		f.check(f.release(all[1]))
+		f.check(f.withdraw(all[2], authority.Withdrawal{By: authority.RoleOperator, Reason: authority.KeyCompromise, Since: noon}))
+		f.check(f.withdraw(all[3], authority.Withdrawal{By: authority.RoleOperator, Reason: authority.KeyCompromise}))
+		f.check(f.revoke(all[4]))
+		f.check(f.withdraw(all[5], hold))
+		f.check(f.release(all[5]))
+		second := produceAll()
+		f.clock.Advance(time.Minute)
+		f.check(f.withdraw(all[1], hold))
+		f.check(f.revoke(all[6]))
+		third := produceAll()
+		f.clock.Advance(24 * time.Hour)
+		anew := produceAll()
+		if first == second || second == third || third != anew {
+			t.Errorf("first\n%ssecond\n%sthird\n%sanew\n%s", first, second, third, anew)
+		}
+	})
+}
+
+// A list that cannot be read is no reason not to make the next.
+func TestADamagedListIsNotFollowed(t *testing.T) {
+	f := newFixture(t, storetest.Open(t, storetest.SQLite(t)))
+	f.check(f.revoke(f.issue()))
+	f.produceDue()
+	f.check(filepath.WalkDir(filepath.Join(f.dir, "blobs"), func(path string, d os.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() {
+			err = os.Remove(path)
+		}
+		return err
+	}))
+	f.clock.Advance(time.Minute)
+	f.check(f.revoke(f.issue()))
+	f.produceDue()
+	if _, entries, c := f.list(authority.Scope{}); len(entries) != 2 || c.Number != 2 {
+		t.Errorf("list %d has %d entries", c.Number, len(entries))
+	}
+}
+
 func TestALeaseThatACrashLeftBehindEnds(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
@@ -378,11 +455,13 @@ func TestEntriesGoLongAfterTheirCertificatesExpired(t *testing.T) {
 			f.produceDue()
 			f.clock.Advance(25 * time.Hour)
 		}
+		f.check(f.ca.SweepRevocations(t.Context()))
 		if _, entries, _ := f.list(authority.Scope{}); len(entries) != 0 || rows() != 1 {
 			t.Errorf("two weeks after the end: %d on the list, %d kept", len(entries), rows())
 		}
 		f.policy(func(p *authority.Policy) { p.KeepExpired = true })
 		f.clock.Advance(100 * 24 * time.Hour)
+		f.check(f.ca.SweepRevocations(t.Context()))
 		f.produceDue()
 		x, err := f.ca.Get(t.Context(), "clients")
 		f.check(err)
@@ -391,6 +470,7 @@ func TestEntriesGoLongAfterTheirCertificatesExpired(t *testing.T) {
 		}
 		f.policy(func(p *authority.Policy) { p.KeepExpired = false })
 		f.clock.Advance(25 * time.Hour)
+		f.check(f.ca.SweepRevocations(t.Context()))
 		f.produceDue()
 		if rows() != 0 || f.record(c).Status != authority.CertRevoked {
 			t.Errorf("%d rows; the certificate is %s", rows(), f.record(c).Status)

@@ -2,10 +2,8 @@ package authority
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"io"
-	"iter"
 	"math/big"
 	"os"
 	"strconv"
@@ -96,6 +94,10 @@ func (a *Authorities) produceUntil(ctx context.Context, x *Authority, s Scope, u
 		return CRL{}, err
 	}
 	info, err := j.write(ctx)
+	if err != nil && j.follows {
+		j.follows = false // perhaps the list before is damaged
+		info, err = j.write(ctx)
+	}
 	if err != nil {
 		return CRL{}, err
 	}
@@ -103,10 +105,7 @@ func (a *Authorities) produceUntil(ctx context.Context, x *Authority, s Scope, u
 	if err := a.publishCRL(ctx, x, j.list); err != nil {
 		return CRL{}, err
 	}
-	if j.firstOfDay() {
-		err = a.prune(ctx, x.ID)
-	}
-	return j.list, err
+	return j.list, nil
 }
 
 // lease keeps other nodes from making the same list, and a list of the same
@@ -139,6 +138,8 @@ type crlJob struct {
 	until  time.Time // zero: by the policy
 	list   CRL
 	full   CRL // the full list of the scope before this one
+	// follows has the list made of the one before it and what changed since.
+	follows bool
 }
 
 // begin reads the state that the list follows, in this order: the number of the
@@ -168,13 +169,13 @@ func (j *crlJob) begin(ctx context.Context, s Scope) (err error) {
 		c.NextUpdate = j.until
 	}
 	j.list = c
+	j.follows = !s.Delta && j.full.Number > 0 && !j.firstOfDay() && !j.policy.changed.After(j.full.ThisUpdate) && c.seq-j.full.seq <= followMost
 	return nil
 }
 
-// firstOfDay says when to look for entries that are done with.
+// firstOfDay says when to begin anew.
 func (j *crlJob) firstOfDay() bool {
-	c := &j.list
-	return !c.Delta && c.Shard == 0 && !j.policy.KeepExpired && !j.full.ThisUpdate.IsZero() && j.full.ThisUpdate.YearDay() != c.ThisUpdate.YearDay()
+	return j.list.ThisUpdate.Format(time.DateOnly) != j.full.ThisUpdate.Format(time.DateOnly)
 }
 
 // head is everything in the list but its entries.
@@ -218,42 +219,6 @@ func (j *crlJob) write(ctx context.Context) (blob.Info, error) {
 	info, err := j.blobs.Put(ctx, r, maxCRL)
 	_ = r.CloseWithError(err) // frees the writer when Put gave up early
 	return info, err
-}
-
-// entries yields the entries of the list, from one statement and so as of one
-// moment, and counts them. A full list leaves out a certificate once it stood on
-// a list after it expired (RFC 5280, section 3.3).
-func (j *crlJob) entries(ctx context.Context) iter.Seq2[[]byte, error] {
-	c := &j.list
-	query, args := `SELECT entry FROM revocations WHERE authority = $1 AND NOT released AND not_after >= $2`, []any{c.Authority, store.Micros(j.full.ThisUpdate)}
-	switch {
-	case c.Delta:
-		query, args[1] = `SELECT entry FROM revocations WHERE authority = $1 AND seq > $2`, j.full.seq
-	case j.policy.KeepExpired:
-		args[1] = int64(0)
-	}
-	if c.Shard > 0 {
-		query, args = query+` AND shard = $3`, append(args, c.Shard)
-	}
-	return func(yield func([]byte, error) bool) {
-		rows, err := j.db.View(ctx).Query(query, args...)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		defer rows.Close()
-		var entry sql.RawBytes // not copied: see BenchmarkCRL
-		for rows.Next() {
-			err := rows.Scan(&entry)
-			c.Entries++
-			if !yield(entry, err) || err != nil {
-				return
-			}
-		}
-		if err := rows.Err(); err != nil {
-			yield(nil, err)
-		}
-	}
 }
 
 // publishCRL makes a list the current one. Its number decides: of two nodes that

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
 
@@ -17,8 +18,29 @@ const (
 	pruneBatch = 500
 )
 
-// prune deletes the entries of certificates that expired long ago, so that a
-// list costs what is on it and not what ever was.
+// SweepRevocations deletes the entries of certificates that expired long ago, so
+// that a list costs what is on it and not what ever was. Authorities that keep
+// expired certificates on their lists are left alone. Run it once a day.
+func (a *Authorities) SweepRevocations(ctx context.Context) error {
+	list, err := a.List(ctx)
+	if err != nil {
+		return err
+	}
+	for _, x := range list {
+		p, err := a.policy(ctx, x.ID)
+		if err != nil {
+			return err
+		}
+		if p.KeepExpired {
+			continue
+		}
+		if err := a.prune(ctx, x.ID); err != nil {
+			return fault.Wrap(err, "expired revocations of "+x.ID)
+		}
+	}
+	return nil
+}
+
 func (a *Authorities) prune(ctx context.Context, id string) error {
 	before := store.Micros(a.clock.Now().Add(-pruneAfter))
 	type entry struct {

@@ -102,7 +102,7 @@ func (f Filter) where(id string) (string, []any) {
 	}
 	statuses := f.Statuses
 	if len(statuses) == 0 {
-		statuses = []string{CertReserved, CertValid, CertRevoked}
+		statuses = []string{CertValid, CertRevoked}
 	}
 	marks := make([]string, len(statuses))
 	for i, s := range statuses {
@@ -134,7 +134,7 @@ const bulk = 100
 // it goes on with what is left.
 func (a *Authorities) WithdrawAll(ctx context.Context, f Filter, pick func(Record) bool, w Withdrawal) (Tally, error) {
 	if len(f.Statuses) == 0 {
-		f.Statuses = []string{CertReserved, CertValid}
+		f.Statuses = []string{CertValid}
 		if w.Reason == KeyCompromise {
 			f.Statuses = append(f.Statuses, CertRevoked) // the reason is put right
 		}

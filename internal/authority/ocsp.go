@@ -160,7 +160,7 @@ func (a *Authorities) state(ctx context.Context, d *desk, serial []byte) (s stat
 func stateOf(status string, at, until int64, reason int) state {
 	s := state{notAfter: store.Time(until)}
 	switch status {
-	case CertValid, CertReserved:
+	case CertValid:
 		s.Status = ocsp.Good
 	case CertRevoked:
 		s.Status, s.revokedAt, s.reason = ocsp.Revoked, store.Time(at), reason

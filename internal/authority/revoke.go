@@ -14,11 +14,10 @@ import (
 // States of a certificate. One on hold is revoked, with the reason
 // [CertificateHold].
 const (
-	CertIntent   = "intent"
-	CertReserved = "reserved" // its pre-certificate is public; a CA must answer for it (TLS BR 4.9.10)
-	CertValid    = "valid"
-	CertRevoked  = "revoked"
-	CertVoid     = "void" // an intent that was given up before anything was signed
+	CertIntent  = "intent"
+	CertValid   = "valid"
+	CertRevoked = "revoked"
+	CertVoid    = "void" // an intent that was given up before anything was signed
 )
 
 // A Record is what is known of a certificate.
@@ -119,7 +118,7 @@ func decide(tx *store.Tx, r Record, w Withdrawal, now time.Time) (next Record, i
 	next = r
 	next.Status, next.Reason = CertRevoked, w.Reason
 	switch {
-	case r.Status == CertValid, r.Status == CertReserved, r.Status == CertIntent && w.Reason != CertificateHold:
+	case r.Status == CertValid, r.Status == CertIntent && w.Reason != CertificateHold:
 		next.RevokedAt = now
 	case r.Status == CertRevoked && r.Reason == CertificateHold && w.Reason != CertificateHold: // not good since the hold
 	case r.Status == CertRevoked && r.Reason != KeyCompromise && w.Reason == KeyCompromise:

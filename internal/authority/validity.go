@@ -126,6 +126,7 @@ type stored struct {
 	Policy
 	Published int64 // the most shards there ever were
 	revision  int64
+	changed   time.Time
 }
 
 // Policy is how an authority tells the state of its certificates.
@@ -159,13 +160,15 @@ func (a *Authorities) policy(ctx context.Context, id string) (stored, error) {
 func readPolicy(q store.Queryer, id string) (stored, error) {
 	p := stored{Policy: DefaultPolicy()}
 	var text string
-	err := q.QueryRow(`SELECT policy, revision FROM validity_policies WHERE authority = $1`, id).Scan(&text, &p.revision)
+	var changed int64
+	err := q.QueryRow(`SELECT policy, revision, changed_at FROM validity_policies WHERE authority = $1`, id).Scan(&text, &p.revision, &changed)
 	if errors.Is(err, store.ErrNotFound) {
 		return p, nil
 	}
 	if err != nil {
 		return p, err
 	}
+	p.changed = store.Time(changed)
 	return p, json.Unmarshal([]byte(text), &p)
 }
 

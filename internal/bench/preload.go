@@ -45,7 +45,7 @@ func newMould(ctx context.Context, h *house.House) (*mould, error) {
 	if err != nil {
 		return nil, err
 	}
-	o, err := h.Orders.Create(ctx, access.System("bench"), wscert.Request{Realm: access.Production, Service: "demo", ShortName: "mould 0", Mode: wscert.Direct, CSR: r.pem})
+	o, err := h.WSCerts.Create(ctx, access.System("bench"), wscert.Request{Realm: access.Production, Service: "demo", ShortName: "mould 0", Mode: wscert.Direct, CSR: r.pem})
 	if err != nil {
 		return nil, err
 	}

@@ -327,3 +327,20 @@ func TestEmailEndsOnItsDay(t *testing.T) {
 		}
 	})
 }
+
+// Whatever is read as a mailbox can be mailed to, and reading it again gives the same.
+func FuzzParseMailbox(f *testing.F) {
+	for _, s := range []string{"kari@site.dk", "Kari@BÜCHER.ch", "a@b@c", "@", "\x00@site.dk"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		m, n, err := domainval.ParseMailbox(s)
+		if err != nil {
+			return
+		}
+		again, same, err := domainval.ParseMailbox(m)
+		if err != nil || again != m || same != n || outbox.CheckEmail(m) != nil || !strings.HasSuffix(m, "@"+n.ASCII) {
+			t.Fatalf("%q gave %q and then %q, %v", s, m, again, err)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 	"golang.org/x/net/publicsuffix"
@@ -57,6 +58,9 @@ func ParseName(text string) (Name, error) {
 	}
 	rest, wildcard := strings.CutPrefix(s, "*.")
 	ascii, err := profile.ToASCII(rest)
+	if err == nil && !stable(ascii) || !utf8.ValidString(text) {
+		ascii = ""
+	}
 	if err != nil || ascii == "" {
 		return Name{}, fault.Invalidf("domain.malformed", "%q is not a domain name.", clip(text)).
 			WithNext("Write a name such as www.example.org; letters outside ASCII are allowed.").WithField("domain").WithCause(err)
@@ -66,6 +70,13 @@ func ParseName(text string) (Name, error) {
 		return Name{}, fault.Invalidf("domain.malformed", "%q ends in a number and is neither a domain name nor an IP address.", clip(text)).WithField("domain")
 	}
 	return Name{ASCII: ascii, Wildcard: wildcard}, nil
+}
+
+// stable tells whether a name in A-labels is one that reading it again gives: a
+// label that decodes to something else has two forms and is refused.
+func stable(ascii string) bool {
+	again, err := profile.ToASCII(ascii)
+	return err == nil && again == ascii
 }
 
 // clip keeps what stands in a message short.

@@ -197,7 +197,9 @@ func (d *Desk) scanValidation(r interface{ Scan(...any) error }, extra ...any) (
 // as valid, the one that led to it among them, and wakes their orders.
 func (d *Desk) settle(tx *store.Tx, e Evidence) error {
 	now := d.clock.Now()
-	rows, err := tx.Query(`SELECT `+validationColumns+` FROM domainval_validations WHERE client = $1 AND realm = $2 AND state = 'pending' ORDER BY created_at LIMIT 1000`, e.Client, string(e.Realm))
+	// A name holds no character that LIKE would take for a wildcard of its own.
+	rows, err := tx.Query(`SELECT `+validationColumns+` FROM domainval_validations WHERE client = $1 AND realm = $2 AND state = 'pending' AND (name = $3 OR name LIKE $4)
+		ORDER BY created_at LIMIT 5000`, e.Client, string(e.Realm), e.Name, "%."+e.Name)
 	pending, err := store.Collect(rows, err, func(r *store.Rows) (Validation, error) { return d.scanValidation(r) })
 	if err != nil {
 		return err

@@ -103,10 +103,15 @@ func TestAnOrderThatCannotBeValidatedIsRefusedAtOnce(t *testing.T) {
 		methods []domainval.Method
 		code    string
 	}{
-		{"*.co.uk", nil, "domain.suffix"}, {"printer", nil, "domain.internal"}, {"10.0.0.1", nil, "domain.address"}, {"1.0.0.10.in-addr.arpa", nil, "domain.reverse"}, {"a b", nil, "domain.malformed"},
+		{"*.co.uk", nil, "domain.suffix"},
+		{"printer", nil, "domain.internal"},
+		{"10.0.0.1", nil, "domain.address"},
+		{"1.0.0.10.in-addr.arpa", nil, "domain.reverse"},
+		{"a b", nil, "domain.malformed"},
 		{"*.site.dk", []domainval.Method{domainval.HTTPFile}, "domain.method_wildcard"},
 		{"9.9.9.9", []domainval.Method{domainval.DNSTXT}, "domain.method_address"},
-		{"site.dk", []domainval.Method{"fax"}, "domain.method"}, {"site.dk", []domainval.Method{domainval.Trusted}, "domain.method"},
+		{"site.dk", []domainval.Method{"fax"}, "domain.method"},
+		{"site.dk", []domainval.Method{domainval.Trusted}, "domain.method"},
 	} {
 		if _, err := f.begin(domainval.Order{ID: "ord-1", Names: []string{c.name}, Methods: c.methods, Public: true}); err == nil || fault.Of(err).Code != c.code {
 			t.Errorf("%s by %v: %v", c.name, c.methods, err)

@@ -54,7 +54,7 @@ func TestTheClockIsSetBackByAnHour(t *testing.T) {
 		approve(t, restarted, waiting.ID)
 		settle(t, restarted.House)
 		for _, id := range []string{waiting.ID, cut} {
-			o, err := restarted.House.Orders.Get(t.Context(), access.System("test"), id)
+			o, err := restarted.House.WSCerts.Get(t.Context(), access.System("test"), id)
 			if err != nil || o.State != wscert.Issued {
 				t.Errorf("after the clock has caught up: %v %v", o, err)
 			}
@@ -67,7 +67,7 @@ func TestTheClockIsSetBackByAnHour(t *testing.T) {
 // place leaves an order waiting for its approval.
 func place(t *testing.T, s *housetest.Site) *wscert.Order {
 	t.Helper()
-	o, err := s.House.Orders.Create(t.Context(), access.System("test"), wscert.Request{
+	o, err := s.House.WSCerts.Create(t.Context(), access.System("test"), wscert.Request{
 		Realm: access.Production, Service: housetest.ServiceName, ShortName: "clock", Orderer: s.Person, Mode: wscert.Generate,
 	})
 	if err != nil || o.State != wscert.PendingAuth {
@@ -78,7 +78,7 @@ func place(t *testing.T, s *housetest.Site) *wscert.Order {
 
 func approve(t *testing.T, s *housetest.Site, id string) {
 	t.Helper()
-	if o, err := s.House.Orders.Approve(t.Context(), access.System("second"), id); err != nil || o.State != wscert.Issued {
+	if o, err := s.House.WSCerts.Approve(t.Context(), access.System("second"), id); err != nil || o.State != wscert.Issued {
 		t.Fatalf("%v %v", o, err)
 	}
 }
@@ -96,7 +96,7 @@ func cutOff(t *testing.T, s *housetest.Site) string {
 		return update()
 	})
 	defer s.House.DB.Interpose(nil)
-	if _, err := s.House.Orders.Approve(t.Context(), access.System("second"), o.ID); !errors.Is(err, errCut) {
+	if _, err := s.House.WSCerts.Approve(t.Context(), access.System("second"), o.ID); !errors.Is(err, errCut) {
 		t.Fatalf("the order was not cut off: %v", err)
 	}
 	return o.ID
@@ -107,7 +107,7 @@ func refusesToSign(t *testing.T, s *housetest.Site, waiting *wscert.Order) {
 	t.Helper()
 	ctx, h := t.Context(), s.House
 	certificates := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM certificates`)
-	_, approval := h.Orders.Approve(ctx, access.System("second"), waiting.ID)
+	_, approval := h.WSCerts.Approve(ctx, access.System("second"), waiting.ID)
 	_, _, api := h.APICerts.Create(ctx, access.System("test"), s.Account, apicert.Fields{Nickname: "clock", Ends: noon.AddDate(1, 0, 0)})
 	_, list := h.Authority.ProduceCRL(ctx, "production-clients-1")
 	_, root := h.Authority.CreateRoot(ctx, rootSpec)
@@ -116,7 +116,7 @@ func refusesToSign(t *testing.T, s *housetest.Site, waiting *wscert.Order) {
 			t.Errorf("%s with the clock set back: %v", what, err)
 		}
 	}
-	if err := h.Orders.Sweep(ctx); err != nil {
+	if err := h.WSCerts.Sweep(ctx); err != nil {
 		t.Errorf("sweep: %v", err)
 	}
 	if n := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM certificates`); n != certificates {
@@ -125,7 +125,7 @@ func refusesToSign(t *testing.T, s *housetest.Site, waiting *wscert.Order) {
 	if n := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM certificates WHERE kind = 'ws-ssl' AND status = 'valid'`); n != 0 {
 		t.Errorf("%d certificates were signed with the clock set back", n)
 	}
-	o, err := h.Orders.Get(ctx, access.System("test"), waiting.ID)
+	o, err := h.WSCerts.Get(ctx, access.System("test"), waiting.ID)
 	if err != nil || o.State != wscert.PendingAuth {
 		t.Errorf("the order that waits for approval is %v %v", o, err)
 	}

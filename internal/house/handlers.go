@@ -15,7 +15,9 @@ import (
 	"github.com/sealwright/sealwright/internal/endpoint/api"
 	"github.com/sealwright/sealwright/internal/endpoint/caller"
 	"github.com/sealwright/sealwright/internal/endpoint/clientcert"
+	"github.com/sealwright/sealwright/internal/endpoint/ctlog"
 	"github.com/sealwright/sealwright/internal/endpoint/sds"
+	"github.com/sealwright/sealwright/internal/endpoint/tsa"
 	"github.com/sealwright/sealwright/internal/endpoint/va"
 )
 
@@ -40,7 +42,7 @@ func (h *House) handlers() (*handlers, error) {
 		return nil, err
 	}
 	return &handlers{
-		main:          pages,
+		main:          h.machines(pages),
 		public:        h.publicHandler(),
 		preprod:       h.webServices(access.Preprod, verifier),
 		production:    h.webServices(access.Production, verifier),
@@ -62,7 +64,7 @@ func identify(v *clientcert.Verifier) caller.Identify {
 // api is the REST API; by is nil where callers show tokens.
 func (h *House) api(by caller.Identify) http.Handler {
 	return api.New(api.Deps{
-		DB: h.DB, Access: h.Access, Orders: h.Orders, APICerts: h.APICerts, Authority: h.Authority, Audit: h.Audit,
+		DB: h.DB, Access: h.Access, Orders: h.WSCerts, APICerts: h.APICerts, Authority: h.Authority, Audit: h.Audit,
 		Outbox: h.Outbox, Queue: h.Queue, Idempotency: h.Idempotency, Version: h.version,
 		Callers: caller.New(caller.Options{Directory: h.Access, Certificates: h.APICerts, Identify: by, Clock: h.Clock}),
 	})
@@ -75,18 +77,39 @@ func (h *House) webServices(realm access.Realm, v *clientcert.Verifier) http.Han
 	return mux
 }
 
+// machines puts what only programs talk to beside the pages.
+func (h *House) machines(pages http.Handler) http.Handler {
+	stamps := tsa.New(h.Timestamps)
+	logs := http.NotFoundHandler()
+	if h.CTLog != nil {
+		logs = ctlog.New(h.CTLog)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/tsa/"):
+			stamps.ServeHTTP(w, r)
+		case strings.HasPrefix(r.URL.Path, "/ctlog/"):
+			logs.ServeHTTP(w, r)
+		default:
+			pages.ServeHTTP(w, r)
+		}
+	})
+}
+
 // publicHandler serves what relying parties fetch without TLS, and sends
 // everybody else to the pages.
 func (h *House) publicHandler() http.Handler {
-	published := va.New(h.Authority, h.Clock)
+	published, stamps := va.New(h.Authority, h.Clock), tsa.New(h.Timestamps)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, prefix := range []string{"/ca/", "/crl/", "/ocsp/"} {
-			if strings.HasPrefix(r.URL.Path, prefix) {
-				published.ServeHTTP(w, r)
-				return
-			}
+		area, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+		switch area {
+		case "ca", "crl", "ocsp":
+			published.ServeHTTP(w, r)
+		case "tsa":
+			stamps.ServeHTTP(w, r)
+		default:
+			http.Redirect(w, r, h.Config.Server.PublicURL+"/", http.StatusFound)
 		}
-		http.Redirect(w, r, h.Config.Server.PublicURL+"/", http.StatusFound)
 	})
 }
 

@@ -19,9 +19,14 @@ import (
 	"github.com/sealwright/sealwright/internal/access/password"
 	"github.com/sealwright/sealwright/internal/apicert"
 	"github.com/sealwright/sealwright/internal/authority"
+	"github.com/sealwright/sealwright/internal/ctlog"
 	"github.com/sealwright/sealwright/internal/document"
+	"github.com/sealwright/sealwright/internal/domainval"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
+	"github.com/sealwright/sealwright/internal/keycheck"
+	"github.com/sealwright/sealwright/internal/notice"
+	"github.com/sealwright/sealwright/internal/order"
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -33,6 +38,9 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/product"
+	"github.com/sealwright/sealwright/internal/publish"
+	"github.com/sealwright/sealwright/internal/timestamp"
 	"github.com/sealwright/sealwright/internal/wscert"
 )
 
@@ -67,9 +75,18 @@ type House struct {
 	Access    *access.Directory
 	Authority *authority.Authorities
 	Handover  *handover.Desk
-	Orders    *wscert.Engine
+	WSCerts   *wscert.Engine // client certificates for web services
 	APICerts  *apicert.Desk
 	Documents *document.Store
+
+	Products   *product.Products
+	Keys       *keycheck.Registry
+	Domains    *domainval.Desk
+	Notices    *notice.Desk
+	Publish    *publish.Publishing
+	Timestamps *timestamp.Units
+	CTLog      *ctlog.Log // nil unless this installation runs one
+	Orders     *order.Engine
 
 	Idempotency *idempotency.Keys
 
@@ -207,13 +224,16 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 		lease = 30 * time.Second
 	}
 	life := c.Certificate.Life
-	h.Orders = wscert.New(h.DB, h.Authority, h.Handover, h.Vault, h.Pool, h.Outbox, h.Audit, h.Clock, wscert.Settings{
+	h.WSCerts = wscert.New(h.DB, h.Authority, h.Handover, h.Vault, h.Pool, h.Outbox, h.Audit, h.Clock, wscert.Settings{
 		Approval: c.Certificate.Approval, Life: wscert.Life{Years: life.Years, Months: life.Months, Days: life.Days},
 		LinkLife: policy.LinkLife, Reminders: c.Certificate.Reminders, Lease: lease, Notify: h.Access.Notified,
 	})
 	h.APICerts = &apicert.Desk{DB: h.DB, Authority: h.Authority, Vault: h.Vault, Audit: h.Audit, Clock: h.Clock}
 	h.Documents = document.New(h.DB, h.Blobs, h.Audit, h.Clock, document.Settings{Life: c.SDS.Life.AddTo, MaxSize: c.SDS.MaxSize})
 	h.Idempotency = &idempotency.Keys{DB: h.DB, Clock: h.Clock}
+	if err := h.openPKI(ctx, guard, lease); err != nil {
+		return err
+	}
 	h.schedule()
 	h.Metrics.Registerer().MustRegister(gauges{h})
 	return nil
@@ -267,15 +287,16 @@ func (h *House) schedule() {
 	}
 	every("crl.produce", time.Minute, h.Authority.ProduceDueCRLs)
 	every("ocsp.rotate", time.Hour, h.Authority.RotateResponders)
-	every("order.sweep", 15*time.Second, h.Orders.Sweep)
-	every("order.unclaimed", 5*time.Minute, h.Orders.ExpireUnclaimed)
-	every("order.remind", time.Hour, h.Orders.Remind)
+	every("wscert.sweep", 15*time.Second, h.WSCerts.Sweep)
+	every("wscert.unclaimed", 5*time.Minute, h.WSCerts.ExpireUnclaimed)
+	every("wscert.remind", time.Hour, h.WSCerts.Remind)
 	every("apicert.sweep", 10*time.Minute, h.APICerts.Sweep)
 	every("tls.sweep", 10*time.Minute, h.SweepOwnCertificates)
 	every("audit.verify", 24*time.Hour, h.verifyAudit)
 	every("blob.sweep", 24*time.Hour, h.SweepBlobs)
 	every("idempotency.sweep", time.Hour, h.Idempotency.Sweep)
 	every("document.expire", 10*time.Minute, h.Documents.Expire)
+	h.schedulePKI(every)
 }
 
 // orphanAge is how old a blob without an owner must be before it is swept: far

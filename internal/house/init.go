@@ -71,6 +71,9 @@ func (h *House) init(ctx context.Context, o Options, f Founding) (access.Invitat
 	if err := h.found(ctx, f); err != nil {
 		return none, err
 	}
+	if err := h.openCTLog(ctx); err != nil {
+		return none, err
+	}
 	if err := h.Authority.RotateResponders(ctx); err != nil {
 		return none, err
 	}
@@ -138,9 +141,16 @@ func (h *House) found(ctx context.Context, f Founding) error {
 		if err := h.issuing(ctx, f, string(realm)+"-clients-1", string(realm), fmt.Sprintf("%s %s Web Service CA", f.Organisation, name), authority.ClientAuth, keys.P256, root); err != nil {
 			return err
 		}
+		if err := h.issuing(ctx, f, GeneralAuthority(realm), string(realm), fmt.Sprintf("%s %s Issuing CA", f.Organisation, name), authority.General, keys.P256, root); err != nil {
+			return err
+		}
 	}
 	return nil
 }
+
+// GeneralAuthority is the id of the authority that an installation makes for the
+// products of an environment.
+func GeneralAuthority(realm access.Realm) string { return string(realm) + "-general-1" }
 
 func (h *House) root(ctx context.Context, f Founding, id, realm, name string, alg keys.Algorithm) error {
 	return h.unless(ctx, id, func() error {

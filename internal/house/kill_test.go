@@ -117,7 +117,7 @@ func settle(t *testing.T, h *house.House) {
 	t.Helper()
 	ctx := t.Context()
 	for name, run := range map[string]func(context.Context) error{
-		"orders": h.Orders.Sweep, "API certificates": h.APICerts.Sweep, "server certificates": h.SweepOwnCertificates,
+		"orders": h.WSCerts.Sweep, "API certificates": h.APICerts.Sweep, "server certificates": h.SweepOwnCertificates,
 	} {
 		for range 50 { // a sweep takes a hundred at a time
 			if err := run(ctx); err != nil {
@@ -127,7 +127,7 @@ func settle(t *testing.T, h *house.House) {
 	}
 	for {
 		before := housetest.Count(t, h.DB, `SELECT COUNT(*) FROM wscert_orders WHERE claim_by > 0`)
-		if err := h.Orders.ExpireUnclaimed(ctx); err != nil {
+		if err := h.WSCerts.ExpireUnclaimed(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if housetest.Count(t, h.DB, `SELECT COUNT(*) FROM wscert_orders WHERE claim_by > 0`) == before {
@@ -150,12 +150,12 @@ func settle(t *testing.T, h *house.House) {
 func checkOrders(t *testing.T, h *house.House, r record, unclaimed bool) {
 	t.Helper()
 	for id := range r["placed"] {
-		if _, err := h.Orders.Get(t.Context(), access.System("test"), id); err != nil {
+		if _, err := h.WSCerts.Get(t.Context(), access.System("test"), id); err != nil {
 			t.Errorf("an order that was acknowledged is gone: %v", err)
 		}
 	}
 	for id, certificate := range r["issued"] {
-		o, err := h.Orders.Get(t.Context(), access.System("test"), id)
+		o, err := h.WSCerts.Get(t.Context(), access.System("test"), id)
 		if err != nil {
 			t.Errorf("an order that was acknowledged is gone: %v", err)
 			continue
@@ -163,7 +163,7 @@ func checkOrders(t *testing.T, h *house.House, r record, unclaimed bool) {
 		if o.Authority != certificate[0] || o.Serial != certificate[1] {
 			t.Errorf("order %s has the certificate %s, acknowledged was %s", id, o.Serial, certificate[1])
 		}
-		c, err := h.Orders.Certificate(t.Context(), o)
+		c, err := h.WSCerts.Certificate(t.Context(), o)
 		if err != nil {
 			t.Errorf("order %s: %v", id, err)
 			continue

@@ -38,7 +38,7 @@ func TestTheMailServerIsDownForAnHour(t *testing.T) {
 		}
 		var orders []*wscert.Order
 		for range 3 {
-			o, err := h.Orders.Create(t.Context(), access.System("test"), wscert.Request{
+			o, err := h.WSCerts.Create(t.Context(), access.System("test"), wscert.Request{
 				Realm: access.Production, Service: housetest.ServiceName, ShortName: "down", Orderer: site.Person, Mode: wscert.Generate,
 			})
 			if err != nil || o.State != wscert.Issued {
@@ -74,7 +74,7 @@ func TestTheMailServerIsDownForAnHour(t *testing.T) {
 			}
 		}
 		for _, o := range orders {
-			got, err := h.Orders.Get(t.Context(), access.System("test"), o.ID)
+			got, err := h.WSCerts.Get(t.Context(), access.System("test"), o.ID)
 			if err != nil || got.Delivered.IsZero() {
 				t.Errorf("order %s was not delivered: %v", o.ID, err)
 			}

@@ -201,7 +201,7 @@ func TestTheDiskIsFull(t *testing.T) {
 	acts := map[string]func() error{
 		"direct": w.direct, "API certificate": w.apiCertificate, "document": w.document,
 		"generate": func() error {
-			o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Generate))
+			o, err := w.House.WSCerts.Create(w.ctx, w.scope, w.request(wscert.Generate))
 			if err != nil {
 				return err
 			}

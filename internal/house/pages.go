@@ -36,11 +36,11 @@ func (h *House) pages() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("/api/v1/", h.api(nil))
 	mux.Handle("/pickup/", pickup.New(pickup.Deps{
-		Desk: h.Handover, Orders: h.Orders, Clock: h.Clock, BaseURL: h.Config.Server.PublicURL, Contact: pickup.Contact(c),
+		Desk: h.Handover, Orders: h.WSCerts, Clock: h.Clock, BaseURL: h.Config.Server.PublicURL, Contact: pickup.Contact(c),
 		Guide: func(realm access.Realm) guide.Params { return reach[realm] }, HSTS: h.hsts(), Version: h.version,
 	}))
 	mux.Handle("/", console.New(console.Deps{
-		DB: h.DB, Clock: h.Clock, Access: h.Access, Orders: h.Orders, APICerts: h.APICerts, Authority: h.Authority, Audit: h.Audit,
+		DB: h.DB, Clock: h.Clock, Access: h.Access, Orders: h.WSCerts, APICerts: h.APICerts, Authority: h.Authority, Audit: h.Audit,
 		Outbox: h.Outbox, Dev: h.Dev, Queue: h.Queue, Idempotency: h.Idempotency, Version: h.version, HSTS: h.hsts(),
 	}))
 	h.Health.Register(mux)

@@ -121,7 +121,7 @@ func (f *flow) refused(err error) {
 func (f *flow) order() {
 	f.t.Helper()
 	var err error
-	f.placed, err = f.site.House.Orders.Create(f.t.Context(), access.System("test"), wscert.Request{
+	f.placed, err = f.site.House.WSCerts.Create(f.t.Context(), access.System("test"), wscert.Request{
 		Realm: access.Production, Service: housetest.ServiceName, ShortName: "secrets", Orderer: f.site.Person, Mode: wscert.Generate,
 	})
 	if err != nil {

@@ -72,7 +72,7 @@ func (h *House) Serve(ctx context.Context, ready func([]*Listener)) error {
 	err = errors.Join(err, h.shutdown(ctx, list))
 	stopWork()
 	running.Wait()
-	return err
+	return errors.Join(err, h.Timestamps.Close(context.WithoutCancel(ctx)))
 }
 
 func (h *House) shutdown(ctx context.Context, list []*Listener) error {

@@ -141,7 +141,7 @@ const intentAge = 10 * time.Minute
 // with their nodes.
 func (h *House) SweepOwnCertificates(ctx context.Context) error {
 	var failed error
-	for _, kind := range []string{serverKind, authority.KindOCSP} {
+	for _, kind := range []string{serverKind, authority.KindOCSP, unitKind} {
 		intents, err := h.Authority.OpenIntents(ctx, kind, h.Clock.Now().Add(-intentAge))
 		failed = errors.Join(failed, err)
 		for _, i := range intents {

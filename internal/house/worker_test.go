@@ -82,7 +82,7 @@ func (w *worker) issued(o *wscert.Order) error {
 
 // generate orders a key file and fetches most of them.
 func (w *worker) generate() error {
-	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Generate))
+	o, err := w.House.WSCerts.Create(w.ctx, w.scope, w.request(wscert.Generate))
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (w *worker) generate() error {
 
 // bring orders for a recipient who brings a request, and is that recipient.
 func (w *worker) bring() error {
-	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Bring))
+	o, err := w.House.WSCerts.Create(w.ctx, w.scope, w.request(wscert.Bring))
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (w *worker) bring() error {
 		if err != nil {
 			return err
 		}
-		o, err := w.House.Orders.SubmitCSR(w.ctx, token, session, request)
+		o, err := w.House.WSCerts.SubmitCSR(w.ctx, token, session, request)
 		if err != nil {
 			return err
 		}
@@ -147,7 +147,7 @@ func (w *worker) takeFile(person housetest.Recipient, token string, session secr
 
 // race withdraws an order in the moment in which its file is fetched.
 func (w *worker) race() error {
-	o, err := w.House.Orders.Create(w.ctx, w.scope, w.request(wscert.Generate))
+	o, err := w.House.WSCerts.Create(w.ctx, w.scope, w.request(wscert.Generate))
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ func (w *worker) direct() error {
 	if _, r.CSR, err = housetest.NewCSR(); err != nil {
 		return err
 	}
-	o, err := w.House.Orders.Create(w.ctx, w.scope, r)
+	o, err := w.House.WSCerts.Create(w.ctx, w.scope, r)
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (w *worker) withdraw(o *wscert.Order) error {
 	if err := w.ledger.note("withdrawing", o.ID); err != nil {
 		return err
 	}
-	if _, err := w.House.Orders.Withdraw(w.ctx, w.scope, o.ID, authority.KeyCompromise); err != nil {
+	if _, err := w.House.WSCerts.Withdraw(w.ctx, w.scope, o.ID, authority.KeyCompromise); err != nil {
 		return err
 	}
 	return w.ledger.note("withdrawn", o.ID)

@@ -121,11 +121,11 @@ func sample(e Event, l Language, now time.Time) fields {
 		Data: Data{
 			Name: "www.example.com", Names: []string{"www.example.com", "example.com"}, Serial: "0198F2C4A1B2C3D4E5F60718293A4B5C", Issuer: "Example Issuing CA 1",
 			NotBefore: now, NotAfter: now.AddDate(0, 3, 0), Days: 30, Order: "ord-0198f2c4-0000-7000-8000-000000000000", Product: "TLS server", Client: "Example Ltd",
-			Actor: "Kari Nordmann", Reason: "…", Domain: "example.com", Token: "swiss-pki=CTvhWIvNCuEjIynG574gD5Jeopo", Where: "_acme-challenge.example.com",
+			Actor: "(who did it)", Reason: "…", Domain: "example.com", Token: "swiss-pki=CTvhWIvNCuEjIynG574gD5Jeopo", Where: "_acme-challenge.example.com",
 			Link: "https://pki.example.com/orders/ord-0198f2c4", Support: "pki@example.com",
 		},
 	}
-	f := o.fields(Recipient{Name: "Kari Nordmann", Language: l})
+	f := o.fields(Recipient{Name: "(recipient)", Language: l})
 	if events[e].secret != never {
 		f.Secret = outbox.Placeholder
 	}

@@ -162,7 +162,7 @@ func kindOf(n parse.Node) int {
 	var ident []string
 	switch n := n.(type) {
 	case *parse.NumberNode:
-		if n.IsInt {
+		if strings.Trim(n.Text, "0123456789") == "" && n.IsInt {
 			return numberKind
 		}
 		return noKind

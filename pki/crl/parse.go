@@ -178,6 +178,17 @@ func (c *CRL) Entries() iter.Seq2[Entry, error] {
 	}
 }
 
+// ParseEntry reads one entry by itself, such as one that [AppendEntry] made. Its
+// errors are those of [CRL.Entries].
+func ParseEntry(der []byte) (Entry, error) {
+	in := cryptobyte.String(der)
+	entry, err := readEntry(&in)
+	if err == nil && !in.Empty() {
+		return Entry{}, malformed("more after an entry")
+	}
+	return entry, err
+}
+
 func readEntry(in *cryptobyte.String) (entry Entry, err error) {
 	var raw, body, list cryptobyte.String
 	if !in.ReadASN1Element(&raw, asn1.SEQUENCE) {

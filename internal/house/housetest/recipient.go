@@ -89,7 +89,7 @@ func (r Recipient) Fetch(ctx context.Context, token, session string, begin func(
 	if begin != nil {
 		begin()
 	}
-	return file, d, r.Site.House.Orders.CompletePickup(ctx, d, session)
+	return file, d, r.Site.House.WSCerts.CompletePickup(ctx, d, session)
 }
 
 // NewCSR makes a P-256 key and a certificate request for it in PEM.

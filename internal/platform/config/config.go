@@ -40,6 +40,9 @@ type Config struct {
 	Handover    Handover
 	Certificate Certificate
 	Contact     Contact
+	PKI         PKI
+	Validation  Validation
+	Publish     Publish
 	SDS         SDS
 	Limits      Limits
 	Log         Log
@@ -190,6 +193,38 @@ type Certificate struct {
 // A Contact is whom people tell when a certificate is lost (N30). All fields
 // may be empty.
 type Contact struct{ Name, Phone, Email, URL string }
+
+// PKI shapes orders for products of the managed PKI.
+type PKI struct {
+	ApprovalLife time.Duration // how long an approval waits, unless the product says
+	WeakKeys     []string      // files, or directories of files, that list keys known to be weak
+	// LogLists are the certificate transparency logs of each environment, as the
+	// JSON lists that browsers publish; empty: none but our own.
+	LogLists struct{ Preprod, Production string }
+	// OwnLog runs a transparency log of this installation, which serves the
+	// environments that have no list. Dev mode has it in any case.
+	OwnLog bool
+	// RequireSync refuses time-stamps while the operating system does not call
+	// its clock synchronised.
+	RequireSync bool
+}
+
+// Validation says how control over names is looked at.
+type Validation struct {
+	TokenPrefix  string       // before random values in DNS and files
+	CAAIssuers   []string     // our names in CAA records; the first is told to customers
+	RequireMPIC  bool         // publicly trusted names are looked at from several places
+	Perspectives string       // file that lists the remote places
+	DNSHints     []netip.Addr // root servers; empty: those of IANA
+	DNSPort      int          // of all name servers; other than 53 for tests
+	DNSAnchors   string       // file with DS records; empty: those of IANA
+}
+
+// Publish bounds where certificates may be published.
+type Publish struct {
+	Directories []string // below which files may be written; empty: no file publishers
+	PlainLDAP   bool     // directories without TLS
+}
 
 // SDS bounds session data storage.
 type SDS struct {

@@ -231,3 +231,51 @@ func jsonString(s string) (string, error) {
 	b, err := json.Marshal(s)
 	return string(b), err
 }
+
+// names is a list of DNS names, which may be empty.
+func names(dst *[]string) value {
+	return listed(dst, `a list of host names such as ["ca.example.org"]`, func(raw any) (string, error) {
+		s, err := text(raw)
+		if err != nil {
+			return "", err
+		}
+		return parseHost(s)
+	}, quoted)
+}
+
+// addresses is a list of IP addresses.
+func addresses(dst *[]netip.Addr) value {
+	return listed(dst, `a list of IP addresses such as ["198.41.0.4"]`, func(raw any) (netip.Addr, error) {
+		s, err := text(raw)
+		if err != nil {
+			return netip.Addr{}, err
+		}
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Zone() != "" {
+			return netip.Addr{}, fmt.Errorf("%q is not an IP address", s)
+		}
+		return a, nil
+	}, func(a netip.Addr) string { return strconv.Quote(a.String()) })
+}
+
+// paths is a list of files or directories that exist.
+func paths(dst *[]string) value {
+	v := listed(dst, "a list of files or directories", nil, quoted)
+	v.read = func(raw any, at place) error {
+		items, ok := raw.([]any)
+		if !ok {
+			return errors.New("is " + typeName(raw) + ", not a list")
+		}
+		var all []string
+		for _, item := range items {
+			var one string
+			if err := path(&one, true).read(item, at); err != nil {
+				return err
+			}
+			all = append(all, one)
+		}
+		*dst = all
+		return nil
+	}
+	return v
+}

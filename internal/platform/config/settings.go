@@ -73,6 +73,8 @@ func basis() *Config {
 		},
 		Handover:    Handover{LinkLife: Life{Days: 14}, OTPLife: 30 * time.Minute, OTPTries: 5, OTPResendLimit: 5},
 		Certificate: Certificate{Life: Life{Years: 2}, Reminders: []int{60, 30, 14, 7, 1}},
+		PKI:         PKI{ApprovalLife: 14 * 24 * time.Hour},
+		Validation:  Validation{TokenPrefix: "swiss-pki", DNSPort: 53},
 		SDS:         SDS{Life: Life{Days: 30}, MaxSize: 2 << 30},
 		Limits: Limits{
 			MaxHeaders: 64 << 10, HeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -93,7 +95,7 @@ func settings(c *Config) []setting {
 		serverSettings(&c.Server), clientAuthSettings(&c.ClientAuth),
 		environmentSettings("environment.preprod", &c.Environment.Preprod),
 		environmentSettings("environment.production", &c.Environment.Production),
-		storageSettings(c), mailSettings(&c.Mail), smsSettings(&c.SMS), ruleSettings(c), operationSettings(c),
+		storageSettings(c), mailSettings(&c.Mail), smsSettings(&c.SMS), ruleSettings(c), pkiSettings(c), operationSettings(c),
 	} {
 		all = append(all, part...)
 	}
@@ -185,6 +187,27 @@ func ruleSettings(c *Config) []setting {
 		{"contact.url", "Its web page.", `"https://example.org/certificates"`, line(&c.Contact.URL)},
 		{"sds.life", "How long a stored document is kept.", "", life(&c.SDS.Life, Life{Rest: time.Minute}, Life{Years: 10})},
 		{"sds.max_size", "Largest document.", "", size(&c.SDS.MaxSize, 1<<10, 1<<40)},
+	}
+}
+
+func pkiSettings(c *Config) []setting {
+	p, v, d := &c.PKI, &c.Validation, 24*time.Hour
+	return []setting{
+		{"pki.approval_life", "How long an approval waits for a decision, unless the product says.", "", duration(&p.ApprovalLife, time.Hour, 365*d)},
+		{"pki.weak_keys", "Files, or directories of files, that list keys known to be weak, such as those of Debian's openssl-blacklist.", `["/etc/sealwright/weak-keys"]`, paths(&p.WeakKeys)},
+		{"pki.log_list.preprod", "Certificate transparency logs, as a JSON list in the form that browsers publish.", `"/etc/sealwright/logs-preprod.json"`, path(&p.LogLists.Preprod, true)},
+		{"pki.log_list.production", "The same for production.", `"/etc/sealwright/logs.json"`, path(&p.LogLists.Production, true)},
+		{"pki.own_log", "Whether this installation runs a transparency log of its own, for environments without a list. Dev mode does in any case.", "", flag(&p.OwnLog)},
+		{"pki.require_sync", "Whether time-stamps are refused while the operating system does not call its clock synchronised.", "", flag(&p.RequireSync)},
+		{"validation.token_prefix", "What stands before random values in DNS records and files.", "", line(&v.TokenPrefix)},
+		{"validation.caa_issuers", "Our names in CAA records.", `["ca.example.org"]`, names(&v.CAAIssuers)},
+		{"validation.require_mpic", "Whether publicly trusted names are looked at from several places in the network.", "", flag(&v.RequireMPIC)},
+		{"validation.perspectives", "JSON file that lists the remote places: see the operator guide.", `"/etc/sealwright/perspectives.json"`, path(&v.Perspectives, true)},
+		{"validation.dns_hints", "Addresses of root name servers. Those of IANA by default.", `["198.41.0.4"]`, addresses(&v.DNSHints)},
+		{"validation.dns_port", "Port of all name servers; another one is for tests.", "", number(&v.DNSPort, 1, 65535)},
+		{"validation.dns_anchors", "File with DS records that DNSSEC begins from. Those of IANA by default.", `"/etc/sealwright/anchors.zone"`, path(&v.DNSAnchors, true)},
+		{"publish.directories", "Directories below which certificates may be published as files. None by default.", `["/srv/certificates"]`, paths(&c.Publish.Directories)},
+		{"publish.plain_ldap", "Whether directories may be spoken to without TLS.", "", flag(&c.Publish.PlainLDAP)},
 	}
 }
 

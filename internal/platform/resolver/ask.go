@@ -20,8 +20,7 @@ const ailingFor = 5 * time.Minute
 // over TCP, where nobody can slip in a forged one, and then of the next server.
 // The failure reported is the most telling one.
 func (l *lookup) ask(ctx context.Context, z *zone, q question, rounds int, accept func(*reply) error) (*reply, error) {
-	worst := &Failure{Kind: Lame, Text: "No name server of the zone has an address that may be asked."}
-	tried := false
+	var worst *Failure
 	for range rounds {
 		for addr := range l.addresses(ctx, z, &worst) {
 			rep, err := l.askOne(ctx, z, addr, q, accept)
@@ -36,15 +35,24 @@ func (l *lookup) ask(ctx context.Context, z *zone, q question, rounds int, accep
 			if f.Kind == Limit {
 				return nil, f.in(q.name, z)
 			}
-			if !tried || f.Kind >= worst.Kind {
-				worst, tried = f, true
-			}
+			worst = worse(worst, f)
 			if ctx.Err() != nil {
 				return nil, worst.in(q.name, z)
 			}
 		}
 	}
+	if worst == nil {
+		worst = fail(Lame, "No name server of the zone has an address that may be asked.")
+	}
 	return nil, worst.in(q.name, z)
+}
+
+// worse is the more telling of two failures.
+func worse(a, b *Failure) *Failure {
+	if a == nil || b.Kind >= a.Kind {
+		return b
+	}
+	return a
 }
 
 // askOne asks one server: over UDP, then over TCP if the reply is truncated or
@@ -131,9 +139,9 @@ func (l *lookup) addresses(ctx context.Context, z *zone, worst **Failure) iter.S
 				return
 			}
 			addrs, err := l.address(ctx, name)
-			if f, ok := errors.AsType[*Failure](err); ok && f.Kind >= (*worst).Kind {
+			if f, ok := errors.AsType[*Failure](err); ok {
 				// Not the failure itself: it tells of another zone's security.
-				*worst = f
+				*worst = worse(*worst, fail(f.Kind, "The name server %s has no address: %s", name, f.Text))
 			}
 			if !l.inTurn(addrs, yield) {
 				return

@@ -103,6 +103,7 @@ func TestFailuresTellWhetherTheZoneIsSecure(t *testing.T) {
 		resolvertest.Zone{Name: "plain.test.", Records: "to CNAME www.dead.test."},
 		resolvertest.Zone{Name: "other.test.", Sign: resolvertest.ECDSA},
 		resolvertest.Zone{Name: "signed.test.", Sign: resolvertest.ECDSA, Only: true, With: "other.test.", NS: []string{"ns.dead.test."}},
+		resolvertest.Zone{Name: "leaning.test.", Sign: resolvertest.ECDSA, Only: true, With: "other.test.", NS: []string{"ns.failing.test."}},
 		resolvertest.Zone{Name: "unsigned.test.", Only: true, NS: []string{"ns.dead.test."}},
 		resolvertest.Zone{Name: "failing.test.", Serve: rcode(dns.RcodeServerFailure)})
 	r := with(tree, func(o *resolver.Options) { o.Timeout, o.Attempts = time.Second/4, 1 })
@@ -111,8 +112,9 @@ func TestFailuresTellWhetherTheZoneIsSecure(t *testing.T) {
 		"www.failing.test.":  {Kind: resolver.ServFail, Zone: "failing.test.", ZoneSecurity: resolver.Insecure},
 		"to.plain.test.":     {Kind: resolver.Timeout, Zone: "dead.test.", ZoneSecurity: resolver.Insecure},
 		"to.test.":           {Kind: resolver.Timeout, Zone: "dead.test.", ZoneSecurity: resolver.Secure},
-		"www.signed.test.":   {Kind: resolver.Lame, Zone: "signed.test.", ZoneSecurity: resolver.Secure},
-		"www.unsigned.test.": {Kind: resolver.Lame, Zone: "unsigned.test.", ZoneSecurity: resolver.Insecure},
+		"www.signed.test.":   {Kind: resolver.Timeout, Zone: "signed.test.", ZoneSecurity: resolver.Secure},
+		"www.leaning.test.":  {Kind: resolver.ServFail, Zone: "leaning.test.", ZoneSecurity: resolver.Secure},
+		"www.unsigned.test.": {Kind: resolver.Timeout, Zone: "unsigned.test.", ZoneSecurity: resolver.Insecure},
 	} {
 		_, err := r.Lookup(t.Context(), name, dns.TypeCAA)
 		if got := failure(t, err); got.Kind != want.Kind || got.Zone != want.Zone || got.ZoneSecurity != want.ZoneSecurity {

@@ -38,7 +38,7 @@ func (h *hashed) noName(name string) verdict {
 		return open
 	}
 	at, cover := h.closest(name)
-	if cover == nil || h.cover(wildcard(at)) == nil {
+	if cover == nil || at == "" {
 		return unproven
 	}
 	return unlessOptOut(cover)

@@ -228,6 +228,86 @@ func TestDenialsThatProveNothing(t *testing.T) {
 	}
 }
 
+// hashedAt is an NSEC3 record of a name in "zone.", gapAt one that denies it.
+func hashedAt(tb testing.TB, name, bits string) dns.RR {
+	tb.Helper()
+	sum := dns.HashName(name, dns.SHA1, 0, "")
+	return parse(tb, fmt.Sprintf("%s.zone. 60 NSEC3 1 0 0 - %s %s", sum, beside(sum, 1), bits))[0]
+}
+
+func gapAt(tb testing.TB, name string) dns.RR {
+	tb.Helper()
+	sum := dns.HashName(name, dns.SHA1, 0, "")
+	return parse(tb, fmt.Sprintf("%s.zone. 60 NSEC3 1 0 0 - %s", beside(sum, -1), beside(sum, 1)))[0]
+}
+
+// beside is the hash before or after one, apart from the last digits.
+func beside(sum string, step int) string {
+	const digits = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
+	i := len(sum) - 1
+	for n := strings.IndexByte(digits, sum[i]) + step; n < 0 || n >= len(digits); n = strings.IndexByte(digits, sum[i]) + step {
+		i--
+	}
+	return sum[:i] + string(digits[strings.IndexByte(digits, sum[i])+step]) + sum[i+1:]
+}
+
+// RFC 5155, section 8: each part of a proof is needed.
+func TestHashedDenialsNeedAllParts(t *testing.T) {
+	s := newSigner(t, "zone.")
+	apex, cut := hashedAt(t, "zone.", "NS SOA"), hashedAt(t, "cut.zone.", "NS")
+	noName := func(name string) func(*proofs) verdict {
+		return func(p *proofs) verdict { return p.noName(name) }
+	}
+	noType := func(name string, typ uint16) func(*proofs) verdict {
+		return func(p *proofs) verdict { return p.noType(name, typ) }
+	}
+	for _, c := range []struct {
+		title   string
+		records []dns.RR
+		prove   func(*proofs) verdict
+		want    verdict
+	}{
+		{"name and wildcard are denied", []dns.RR{apex, gapAt(t, "a.zone."), gapAt(t, "*.zone.")}, noName("a.zone."), proven},
+		{"a name further down is denied", []dns.RR{apex, gapAt(t, "a.zone."), gapAt(t, "*.zone.")}, noName("c.b.a.zone."), proven},
+		{"the wildcard is not denied", []dns.RR{apex, gapAt(t, "a.zone.")}, noName("a.zone."), unproven},
+		{"the name is not denied", []dns.RR{apex, gapAt(t, "*.zone.")}, noName("a.zone."), unproven},
+		{"nothing above the name is shown", []dns.RR{gapAt(t, "a.zone."), gapAt(t, "*.zone.")}, noName("a.zone."), unproven},
+		{"a delegation denies names below", []dns.RR{cut, gapAt(t, "a.cut.zone."), gapAt(t, "*.cut.zone.")}, noName("a.cut.zone."), unproven},
+		{"a DNAME denies names below", []dns.RR{hashedAt(t, "d.zone.", "DNAME"), gapAt(t, "a.d.zone."), gapAt(t, "*.d.zone.")}, noName("a.d.zone."), unproven},
+		{"a name lacks a type", []dns.RR{hashedAt(t, "a.zone.", "A")}, noType("a.zone.", dns.TypeCAA), proven},
+		{"a name has the type", []dns.RR{hashedAt(t, "a.zone.", "CAA")}, noType("a.zone.", dns.TypeCAA), unproven},
+		{"a delegation denies a type", []dns.RR{cut}, noType("cut.zone.", dns.TypeCAA), unproven},
+		{"a delegation lacks DS", []dns.RR{cut}, noType("cut.zone.", dns.TypeDS), proven},
+		{"the wildcard lacks a type", []dns.RR{apex, gapAt(t, "a.zone."), hashedAt(t, "*.zone.", "A")}, noType("a.zone.", dns.TypeCAA), proven},
+		{"the wildcard has the type", []dns.RR{apex, gapAt(t, "a.zone."), hashedAt(t, "*.zone.", "CAA")}, noType("a.zone.", dns.TypeCAA), unproven},
+		{"a name that does not exist lacks a type", []dns.RR{apex, gapAt(t, "a.zone."), gapAt(t, "*.zone.")}, noType("a.zone.", dns.TypeCAA), unproven},
+	} {
+		t.Run(c.title, func(t *testing.T) {
+			var section []dns.RR
+			for _, rr := range c.records {
+				section = append(section, rr, s.sign(t, rr))
+			}
+			if got := c.prove(newLookup().proofs(s.zone(), section)); got != c.want {
+				t.Errorf("the verdict is %d, not %d", got, c.want)
+			}
+		})
+	}
+}
+
+// A denial made from a wildcard says nothing of the name it is given for.
+func TestDenialsFromAWildcardProveNothing(t *testing.T) {
+	s := newSigner(t, "zone.")
+	n := parse(t, "*.zone. 60 NSEC z.zone. A RRSIG NSEC")[0]
+	sig := s.sign(t, n)
+	if got := newLookup().proofs(s.zone(), []dns.RR{n, sig}).noType("*.zone.", dns.TypeCAA); got != proven {
+		t.Errorf("of the wildcard itself the verdict is %d", got)
+	}
+	n.Header().Name, sig.Hdr.Name = "a.zone.", "a.zone."
+	if got := newLookup().proofs(s.zone(), []dns.RR{n, sig}).noType("a.zone.", dns.TypeCAA); got != unproven {
+		t.Errorf("of a name made from it the verdict is %d", got)
+	}
+}
+
 func TestTheCacheForgetsWhatWasUnusedLongest(t *testing.T) {
 	c := newLRU[int, string](2)
 	c.put(1, "one", noon.Add(time.Hour))

@@ -12,8 +12,8 @@ import (
 
 func TestFactsOfACertificate(t *testing.T) {
 	ca := publishtest.NewCA(t, "Issuer")
-	s, err := fact.Of(ca.Leaf(t, 0x1234, "eva@example.org", dn.Name{
-		{Type: dn.O, Value: "Ex\u00e6mple"}, {Type: dn.SerialNumber, Value: "42"}, {Type: dn.CN, Value: "Eva"}, {Type: dn.CN, Value: "second"},
+	s, err := fact.Of(ca.Leaf(t, 0x1234, "fifth@example.org", dn.Name{
+		{Type: dn.O, Value: "Ex\u00e6mple"}, {Type: dn.SerialNumber, Value: "42"}, {Type: dn.CN, Value: "Fifth Person"}, {Type: dn.CN, Value: "second"},
 		{Type: dn.EmailAddress, Value: "other@example.org"},
 	}))
 	if err != nil {
@@ -21,7 +21,7 @@ func TestFactsOfACertificate(t *testing.T) {
 	}
 	s.Add("ord-1", map[string]string{"department": "R&D", "Bad Name": "x", "empty": ""})
 	for name, want := range map[string]string{
-		"cn": "Eva", "o": "Ex\u00e6mple", "serialnumber": "42", "serial": "1234", "mail": "eva@example.org", "order": "ord-1", "field.department": "R&D",
+		"cn": "Fifth Person", "o": "Ex\u00e6mple", "serialnumber": "42", "serial": "1234", "mail": "fifth@example.org", "order": "ord-1", "field.department": "R&D",
 		"ou": "", "dns": "", "field.Bad Name": "", "field.empty": "",
 	} {
 		if got, ok := s[name]; got != want || ok != (want != "") {
@@ -37,13 +37,13 @@ func TestFactsOfACertificate(t *testing.T) {
 }
 
 func TestTemplates(t *testing.T) {
-	facts := fact.Set{"cn": "Eva {mail}", "mail": "eva@example.org", "field.unit": "7"}
+	facts := fact.Set{"cn": "Fifth Person {mail}", "mail": "fifth@example.org", "field.unit": "7"}
 	for _, c := range []struct{ name, text, want, wrong string }{
 		{"plain text", "people", "people", ""},
-		{"a fact", "{mail}", "eva@example.org", ""},
-		{"a fact that looks like a template is not one", "{cn}", "Eva {mail}", ""},
-		{"text around facts", "a{mail}b{field.unit}c", "aeva@example.orgb7c", ""},
-		{"the first of several that is there", "{uid|mail|cn}", "eva@example.org", ""},
+		{"a fact", "{mail}", "fifth@example.org", ""},
+		{"a fact that looks like a template is not one", "{cn}", "Fifth Person {mail}", ""},
+		{"text around facts", "a{mail}b{field.unit}c", "afifth@example.orgb7c", ""},
+		{"the first of several that is there", "{uid|mail|cn}", "fifth@example.org", ""},
 		{"braces", "{{{field.unit}}}", "{7}", ""},
 		{"nothing", "", "", ""},
 		{"a fact that nobody knows", "{name}", "", "no fact"},

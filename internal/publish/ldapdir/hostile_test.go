@@ -85,7 +85,7 @@ func plain(port int) ldapdir.Settings {
 // A directory that says yes to everything has not published anything.
 func TestTheDirectoryIsBelievedWhatItShows(t *testing.T) {
 	ca := publishtest.NewCA(t, "Issuer")
-	o := object(t, ca.Leaf(t, 1, "eva@example.org", publishtest.Subject("Eva")))
+	o := object(t, ca.Leaf(t, 1, "fifth@example.org", publishtest.Subject("Fifth Person")))
 	cases := []struct {
 		name        string
 		codes       map[ber.Tag]uint16
@@ -139,14 +139,14 @@ func TestWithoutTheRightToReadTheAnswerCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := attempt(t, d, object(t, ca.Leaf(t, 1, "eva@example.org", publishtest.Subject("Eva")))); err != nil {
+	if err := attempt(t, d, object(t, ca.Leaf(t, 1, "fifth@example.org", publishtest.Subject("Fifth Person")))); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestADirectoryThatHangsIsLeftInTime(t *testing.T) {
 	ca := publishtest.NewCA(t, "Issuer")
-	o := object(t, ca.Leaf(t, 1, "eva@example.org", publishtest.Subject("Eva")))
+	o := object(t, ca.Leaf(t, 1, "fifth@example.org", publishtest.Subject("Fifth Person")))
 	silent := func(tag ber.Tag) func(net.Conn) { return liar{silent: map[ber.Tag]bool{tag: true}}.handle }
 	deaf := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 	cases := []struct {
@@ -207,7 +207,7 @@ func TestAnEndlessAnswerIsCutShort(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := attempt(t, d, object(t, ca.Leaf(t, 1, "eva@example.org", publishtest.Subject("Eva")))); !place.IsUnreachable(err) {
+	if err := attempt(t, d, object(t, ca.Leaf(t, 1, "fifth@example.org", publishtest.Subject("Fifth Person")))); !place.IsUnreachable(err) {
 		t.Fatalf("got %v", err)
 	}
 	if n := <-sent; n > 64<<20 {

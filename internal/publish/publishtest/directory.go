@@ -50,11 +50,11 @@ objectClass: simpleSecurityObject
 cn: publisher
 userPassword: mallard.42!bind
 
-dn: mail=anna@example.org,ou=people,dc=example,dc=org
+dn: mail=first@example.org,ou=people,dc=example,dc=org
 objectClass: inetOrgPerson
-cn: Anna Andersen
-sn: Andersen
-mail: anna@example.org
+cn: First Person
+sn: Person
+mail: first@example.org
 `
 
 const slapdConf = `include /etc/ldap/schema/core.schema

@@ -30,7 +30,7 @@ func link(password, key string) place.Link {
 }
 
 func object(text string) place.Object {
-	return place.Object{Kind: place.Certificate, DER: []byte(text), Facts: fact.Set{"cn": "../Eva & co", "serial": "12"}}
+	return place.Object{Kind: place.Certificate, DER: []byte(text), Facts: fact.Set{"cn": "../Fifth Person & co", "serial": "12"}}
 }
 
 func settings(s *publishtest.SSHServer) sftpdir.Settings {
