@@ -258,7 +258,7 @@ func addresses(dst *[]netip.Addr) value {
 	}, func(a netip.Addr) string { return strconv.Quote(a.String()) })
 }
 
-// paths is a list of files or directories that exist.
+// paths is a list of files or directories.
 func paths(dst *[]string) value {
 	v := listed(dst, "a list of files or directories", nil, quoted)
 	v.read = func(raw any, at place) error {
@@ -269,7 +269,7 @@ func paths(dst *[]string) value {
 		var all []string
 		for _, item := range items {
 			var one string
-			if err := path(&one, true).read(item, at); err != nil {
+			if err := path(&one, false).read(item, at); err != nil {
 				return err
 			}
 			all = append(all, one)
