@@ -93,6 +93,7 @@ type watcher struct {
 	place perspective.Place
 	net   *network
 	down  bool
+	while func() // what happens while it looks
 }
 
 func (w *watcher) Place() perspective.Place { return w.place }
@@ -101,7 +102,11 @@ func (w *watcher) Look(_ context.Context, q perspective.Question) (perspective.O
 	if w.down {
 		return perspective.Observation{}, errors.New("connection refused")
 	}
-	return w.net.look(w.place, q), nil
+	o := w.net.look(w.place, q)
+	if w.while != nil {
+		w.while()
+	}
+	return o, nil
 }
 
 var places = []perspective.Place{
@@ -119,6 +124,7 @@ type fixture struct {
 	db      *store.DB
 	clock   *clock.Fake
 	net     *network
+	primary *watcher
 	remotes []*watcher
 	desk    *domainval.Desk
 	sent    *mailbox
@@ -153,8 +159,9 @@ func (m *mailbox) token() string {
 func newFixture(t *testing.T, db *store.DB, change ...func(*domainval.Options)) *fixture {
 	t.Helper()
 	f := &fixture{t: t, db: db, clock: clock.NewFake(noon), net: newNetwork(), sent: &mailbox{}}
+	f.primary = &watcher{place: places[0], net: f.net}
 	o := domainval.Options{
-		DB: db, Clock: f.clock, Audit: audit.New(db, f.clock, nil, "test/audit"), Outbox: f.sent, Primary: &watcher{place: places[0], net: f.net},
+		DB: db, Clock: f.clock, Audit: audit.New(db, f.clock, nil, "test/audit"), Outbox: f.sent, Primary: f.primary,
 		Link: func(_ access.Realm, token string) string { return "https://ra.site.dk/confirm#" + token },
 		OnDone: func(tx *store.Tx, order string) error {
 			tx.AfterCommit(func() {

@@ -131,7 +131,11 @@ func TestEvidenceWithoutAQuorumDoesNotCountLater(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		before := newFixture(t, db)
 		before.proven("site.dk")
+		if st := before.order("ord-0", true, "site.dk"); !st.Done {
+			t.Error("without a quorum it does not count at all")
+		}
 		after := newFixture(t, db, mpic)
+		after.clock.Advance(time.Hour)
 		if st := after.order("ord-1", true, "site.dk"); st.Done {
 			t.Error("public trust rests on one perspective")
 		}

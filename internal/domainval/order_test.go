@@ -372,3 +372,43 @@ func TestAPersistentRecordKeepsADomainValid(t *testing.T) {
 		}
 	})
 }
+
+// A value that was replaced while we looked shows nothing: what was seen is the old one.
+func TestAValueThatIsReplacedDuringTheLookShowsNothing(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		x := f.add("site.dk")
+		f.net.publish("site.dk", x.Value)
+		once := func(fn func() error) {
+			f.primary.while = func() {
+				f.primary.while = nil
+				f.check(fn())
+			}
+		}
+		once(func() error { _, err := f.desk.NewToken(t.Context(), admin, x.ID); return err })
+		f.clock.Advance(time.Minute)
+		if _, err := f.desk.Validate(t.Context(), admin, x.ID); !errors.Is(err, fault.Conflict) {
+			t.Error(err)
+		}
+		x, err := f.desk.Get(t.Context(), admin, x.ID)
+		f.check(err)
+		if x.Status(f.clock.Now()) != domainval.DomainPending {
+			t.Errorf("the domain is %s", x.Status(f.clock.Now()))
+		}
+		v := f.order("ord-1", true, "other.dk").Validations[0]
+		f.net.publish("other.dk", v.Value)
+		once(func() error {
+			return db.Update(t.Context(), func(tx *store.Tx) error {
+				if err := f.desk.Cancel(tx, "ord-1"); err != nil {
+					return err
+				}
+				_, err := f.desk.Begin(tx, domainval.Order{ID: "ord-1", Realm: realm, Client: acme, Names: []string{"other.dk"}, Public: true})
+				return err
+			})
+		})
+		if again := f.look(v); again.State != domainval.Pending || again.Token == v.Token {
+			t.Errorf("%+v", again)
+		}
+		f.wasDone()
+	})
+}

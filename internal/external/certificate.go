@@ -123,12 +123,12 @@ func list[T any](values []T) string {
 // client did not have it yet.
 func insert(tx *store.Tx, c *Certificate, facts *bundle.Certificate, chain []*bundle.Certificate) (bool, error) {
 	n, err := tx.Exec(`INSERT INTO external_certificates (id, realm, client, sha256, sha1, serial, cn, subject, issuer, names, identity, authority, key_algorithm, key_bits, signature,
-			not_before, not_after, notes, owner, comment, recipients, address, check_due, check_state, checked_at, seen_at, shown, shown_end, creator, creator_name, version, created_at, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, 1, $31, $31)
+			not_before, not_after, notes, owner, comment, recipients, address, check_due, check_state, checked_at, seen_at, shown, shown_end, problem, creator, creator_name, version, created_at, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, 1, $32, $32)
 		ON CONFLICT (sha256, client) DO NOTHING`,
 		c.ID, string(c.Realm), c.Client, c.SHA256, c.SHA1, c.Serial, c.CommonName, c.Subject, c.Issuer, list(c.Names), c.identity, c.Authority, c.KeyAlgorithm, c.KeyBits, c.Signature,
 		store.Micros(c.NotBefore), store.Micros(c.NotAfter), list(c.Notes), c.Owner, c.Comment, list(c.Recipients), c.Address,
-		store.Micros(c.Check.Due), string(c.Check.State), store.Micros(c.Check.At), store.Micros(c.Check.Seen), c.Check.Shown, store.Micros(c.Check.ShownEnd),
+		store.Micros(c.Check.Due), string(c.Check.State), store.Micros(c.Check.At), store.Micros(c.Check.Seen), c.Check.Shown, store.Micros(c.Check.ShownEnd), c.Check.Problem,
 		c.Creator, c.CreatorName, store.Micros(c.Created))
 	if err != nil || n == 0 {
 		return false, err

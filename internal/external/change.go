@@ -2,13 +2,10 @@ package external
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sealwright/sealwright/internal/access"
-	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
 
@@ -104,13 +101,3 @@ func (r *Registry) Delete(ctx context.Context, s access.Scope, id string) error 
 		return r.record(tx, "external.delete", c, "issuer", c.Issuer, "serial", c.Serial, "owner", c.Owner)
 	})
 }
-
-// carry gives f what a certificate's successor takes over from it.
-func carry(c *Certificate) Fields {
-	f := c.Fields
-	f.Recipients = slices.Clone(f.Recipients)
-	return f
-}
-
-// isConflict tells whether another node or person was quicker.
-func isConflict(err error) bool { return errors.Is(err, fault.Conflict) }

@@ -47,7 +47,8 @@ const importBatch = 50
 type entry struct {
 	facts *bundle.Certificate
 	chain []*bundle.Certificate
-	at    int // place in the results
+	at    int  // place in the results
+	shown bool // by the server at the address
 }
 
 // Import takes the certificates of a file, and tells of each in the order of the file
@@ -154,7 +155,10 @@ func (r *Registry) add(tx *store.Tx, s access.Scope, client access.Client, f Fie
 	c = of(e.facts)
 	c.ID, c.Realm, c.Client, c.Fields = ident.New("ext"), client.Realm, client.ID, f
 	c.Creator, c.CreatorName, c.Version, c.Created, c.Updated = p.ID, p.Name, 1, now, now
-	if c.Address != "" {
+	switch {
+	case e.shown:
+		c.Check = r.judge(c, e.facts, nil)
+	case c.Address != "":
 		c.Check.Due = now
 	}
 	fresh, err = insert(tx, c, e.facts, e.chain)

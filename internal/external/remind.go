@@ -2,6 +2,7 @@ package external
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/sealwright/sealwright/internal/platform/audit"
+	"github.com/sealwright/sealwright/internal/external/bundle"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -67,7 +68,7 @@ func (r *Registry) remindOf(ctx context.Context, days, next int) error {
 		}
 		for _, c := range due {
 			m.end, m.id = store.Micros(c.NotAfter), c.ID
-			if err := r.remind(ctx, c, m); err != nil && !isConflict(err) {
+			if err := r.remind(ctx, c, m); err != nil && !errors.Is(err, fault.Conflict) { // a conflict: another node was quicker
 				return fmt.Errorf("certificate %s: %w", c.ID, err)
 			}
 		}
@@ -133,7 +134,7 @@ func (r *Registry) silence(ctx context.Context, c *Certificate) (string, error) 
 	if c.Successor != "" {
 		return "replaced by " + c.Successor, nil
 	}
-	names := c.purpose()
+	names := bundle.Purpose(c.CommonName, c.Names)
 	if r.Replaced == nil || len(names) == 0 {
 		return "", nil
 	}
@@ -160,12 +161,10 @@ func (r *Registry) addressees(ctx context.Context, c *Certificate) ([]string, er
 
 func (r *Registry) send(tx *store.Tx, c *Certificate, to string, days, left int) error {
 	subject, body := reminder(c, left)
+	who := sha256.Sum256([]byte(strings.ToLower(to))) // an address may be longer than a key
 	_, err := r.Outbox.Send(tx, outbox.Message{
 		Channel: outbox.Email, Realm: string(c.Realm), Client: c.Client, ObjectKind: "external", ObjectID: c.ID,
-		To: to, Subject: subject, Body: body, Key: fmt.Sprintf("external/%s/%d/%s", c.ID, days, strings.ToLower(to)), NotAfter: c.NotAfter,
+		To: to, Subject: subject, Body: body, Key: fmt.Sprintf("external/%s/%d/%x", c.ID, days, who[:16]), NotAfter: c.NotAfter,
 	})
 	return err
 }
-
-var _ Auditor = (*audit.Log)(nil)
-var _ Outbox = (*outbox.Outbox)(nil)

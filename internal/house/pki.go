@@ -153,6 +153,9 @@ type place struct {
 	TokenFile string `json:"tokenFile"`
 }
 
+// perspectiveTime is what a perspective needs when the servers that it asks are slow.
+const perspectiveTime = 50 * time.Second
+
 func (h *House) perspectives(path string) ([]domainval.Perspective, error) {
 	if path == "" {
 		return nil, nil
@@ -165,14 +168,15 @@ func (h *House) perspectives(path string) ([]domainval.Perspective, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, "read the list of perspectives")
 	}
+	policy := h.egress()
+	policy.Timeout = max(policy.Timeout, perspectiveTime)
 	var out []domainval.Perspective
 	for _, p := range list {
 		token, err := os.ReadFile(p.TokenFile)
 		if err != nil {
 			return nil, fault.Wrap(err, "read the token of the perspective "+p.Name)
 		}
-		client := h.egress().Client(egress.Options{})
-		out = append(out, &perspective.Remote{At: p.Place, URL: p.URL, Token: secret.New(strings.TrimSpace(string(token))), Client: client})
+		out = append(out, &perspective.Remote{At: p.Place, URL: p.URL, Token: secret.New(strings.TrimSpace(string(token))), Client: policy.Client(egress.Options{})})
 	}
 	return out, nil
 }

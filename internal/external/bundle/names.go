@@ -106,16 +106,19 @@ func userPrincipalName(content cryptobyte.String) (string, bool) {
 	return printable(name), err == nil
 }
 
-// Purpose is the set of names that the certificate is for, in lower case and sorted:
-// its alternative names or, where there are none, a common name that looks like a host
-// or mailbox. It may be empty.
-func (c *Certificate) Purpose() []string {
-	names := make([]string, 0, len(c.Names))
-	for _, n := range c.Names {
+// Purpose is the set of names that the certificate is for: see [Purpose].
+func (c *Certificate) Purpose() []string { return Purpose(c.CommonName, c.Names) }
+
+// Purpose is the set of names that a certificate is for, in lower case and sorted: its
+// alternative names or, where there are none, a common name that looks like a host or
+// mailbox. It may be empty.
+func Purpose(commonName string, alternative []string) []string {
+	names := make([]string, 0, len(alternative))
+	for _, n := range alternative {
 		names = append(names, strings.ToLower(n))
 	}
-	if len(names) == 0 && strings.Contains(c.CommonName, ".") && !strings.ContainsAny(c.CommonName, " ,=") {
-		names = append(names, strings.ToLower(c.CommonName))
+	if len(names) == 0 && strings.Contains(commonName, ".") && !strings.ContainsAny(commonName, " ,=") {
+		names = append(names, strings.ToLower(commonName))
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
@@ -173,7 +176,7 @@ func (c *Certificate) SearchNames() []string {
 // SearchName brings a name, or the beginning of one, to the form in which it is
 // stored and looked for.
 func SearchName(name string) string {
-	name = strings.TrimSpace(strings.ToLower(strings.ToValidUTF8(name, "\uFFFD")))
+	name = strings.TrimSpace(strings.ToLower(strings.ToValidUTF8(strings.ReplaceAll(name, "\x00", "\uFFFD"), "\uFFFD")))
 	if len(name) > maxSearchName {
 		name = strings.ToValidUTF8(name[:maxSearchName], "")
 	}

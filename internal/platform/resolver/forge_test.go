@@ -83,7 +83,8 @@ func forgeries() []forgery {
 		}
 	}
 	return []forgery{
-		{title: "an address changed over UDP only", name: www, typ: dns.TypeA, secure: true,
+		{
+			title: "an address changed over UDP only", name: www, typ: dns.TypeA, secure: true,
 			forge: func(*testing.T, func(string, uint16) *dns.Msg) func(*dns.Msg, bool) *dns.Msg {
 				return func(m *dns.Msg, tcp bool) *dns.Msg {
 					if asked(m, www, dns.TypeA) && !tcp {
@@ -91,7 +92,8 @@ func forgeries() []forgery {
 					}
 					return m
 				}
-			}},
+			},
+		},
 		{title: "an address changed", name: www, typ: dns.TypeA, forge: always(www, dns.TypeA, func(m *dns.Msg) {
 			for _, rr := range m.Answer {
 				if a, ok := rr.(*dns.A); ok {
@@ -126,7 +128,8 @@ func forgeries() []forgery {
 		{title: "a denial's proof taken away", name: www, typ: dns.TypeTXT, forge: always(www, dns.TypeTXT, func(m *dns.Msg) {
 			m.Ns = drop(m.Ns, dns.TypeNSEC)
 		})},
-		{title: "a wildcard's records for a name that exists", name: "here.wild.zone.test.", typ: dns.TypeTXT,
+		{
+			title: "a wildcard's records for a name that exists", name: "here.wild.zone.test.", typ: dns.TypeTXT,
 			forge: func(_ *testing.T, borrow func(string, uint16) *dns.Msg) func(*dns.Msg, bool) *dns.Msg {
 				old := borrow("there.wild.zone.test.", dns.TypeTXT)
 				for _, rr := range old.Answer {
@@ -138,7 +141,8 @@ func forgeries() []forgery {
 					}
 					return m
 				}
-			}},
+			},
+		},
 		{title: "a wildcard's records without proof", name: "any.wild.zone.test.", typ: dns.TypeTXT, forge: always("any.wild.zone.test.", dns.TypeTXT, func(m *dns.Msg) {
 			m.Ns = nil
 		})},
@@ -155,7 +159,8 @@ func forgeries() []forgery {
 				}
 			}
 		})},
-		{title: "no DS in the referral", parent: true, name: www, typ: dns.TypeA, secure: true,
+		{
+			title: "no DS in the referral", parent: true, name: www, typ: dns.TypeA, secure: true,
 			forge: func(*testing.T, func(string, uint16) *dns.Msg) func(*dns.Msg, bool) *dns.Msg {
 				return func(m *dns.Msg, _ bool) *dns.Msg {
 					if m.Question[0].Qtype != dns.TypeDS {
@@ -163,15 +168,19 @@ func forgeries() []forgery {
 					}
 					return m
 				}
-			}},
-		{title: "no DS anywhere", parent: true, name: www, typ: dns.TypeA,
+			},
+		},
+		{
+			title: "no DS anywhere", parent: true, name: www, typ: dns.TypeA,
 			forge: func(*testing.T, func(string, uint16) *dns.Msg) func(*dns.Msg, bool) *dns.Msg {
 				return func(m *dns.Msg, _ bool) *dns.Msg {
 					m.Answer, m.Ns = drop(m.Answer, dns.TypeDS), drop(m.Ns, dns.TypeDS)
 					return m
 				}
-			}},
-		{title: "proof that another zone has no DS", parent: true, name: www, typ: dns.TypeA,
+			},
+		},
+		{
+			title: "proof that another zone has no DS", parent: true, name: www, typ: dns.TypeA,
 			forge: func(_ *testing.T, borrow func(string, uint16) *dns.Msg) func(*dns.Msg, bool) *dns.Msg {
 				old := borrow("plain.test.", dns.TypeDS)
 				return func(m *dns.Msg, _ bool) *dns.Msg {
@@ -179,15 +188,18 @@ func forgeries() []forgery {
 					m.Ns = append(drop(m.Ns, dns.TypeDS), drop(slices.Clone(old.Ns), dns.TypeSOA)...)
 					return m
 				}
-			}},
-		{title: "the whole zone denied", parent: true, name: zone, typ: dns.TypeCAA,
+			},
+		},
+		{
+			title: "the whole zone denied", parent: true, name: zone, typ: dns.TypeCAA,
 			forge: func(_ *testing.T, borrow func(string, uint16) *dns.Msg) func(*dns.Msg, bool) *dns.Msg {
 				old := borrow("nothing.test.", dns.TypeCAA)
 				return func(m *dns.Msg, _ bool) *dns.Msg {
 					m.Authoritative, m.Rcode, m.Answer, m.Ns, m.Extra = true, dns.RcodeNameError, nil, old.Ns, nil
 					return m
 				}
-			}},
+			},
+		},
 	}
 }
 

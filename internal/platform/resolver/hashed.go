@@ -38,7 +38,7 @@ func (h *hashed) noName(name string) verdict {
 		return open
 	}
 	at, cover := h.closest(name)
-	if cover == nil || at == "" {
+	if cover == nil || h.cover(wildcard(at)) == nil {
 		return unproven
 	}
 	return unlessOptOut(cover)

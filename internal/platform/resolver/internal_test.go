@@ -80,11 +80,18 @@ func TestNamesSortAsInRFC4034(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	for _, c := range [][3]string{
-		{parent("a.b."), "b.", "parent"}, {parent("b."), ".", "parent of a top-level name"}, {parent("."), ".", "parent of the root"},
+		{parent("a.b."), "b.", "parent"},
+		{parent("b."), ".", "parent of a top-level name"},
+		{parent("."), ".", "parent of the root"},
 		{parent(`a\.b.c.`), "c.", "parent of an escaped label"},
-		{below(".", "a.b.c."), "c.", "below the root"}, {below("c.", "a.b.c."), "b.c.", "below a zone"}, {below("b.c.", "a.b.c."), "a.b.c.", "below at the end"},
-		{enclosing("a.x.c.", "b.x.c."), "x.c.", "enclosing"}, {enclosing("a.", "b."), ".", "enclosing nothing"}, {enclosing("x.c.", "a.x.c."), "x.c.", "enclosing itself"},
-		{keepRight("a.b.c.", 2), "b.c.", "the last two"}, {keepRight("a.b.c.", 0), ".", "none"},
+		{below(".", "a.b.c."), "c.", "below the root"},
+		{below("c.", "a.b.c."), "b.c.", "below a zone"},
+		{below("b.c.", "a.b.c."), "a.b.c.", "below at the end"},
+		{enclosing("a.x.c.", "b.x.c."), "x.c.", "enclosing"},
+		{enclosing("a.", "b."), ".", "enclosing nothing"},
+		{enclosing("x.c.", "a.x.c."), "x.c.", "enclosing itself"},
+		{keepRight("a.b.c.", 2), "b.c.", "the last two"},
+		{keepRight("a.b.c.", 0), ".", "none"},
 	} {
 		if c[0] != c[1] {
 			t.Errorf("%s: got %q, not %q", c[2], c[0], c[1])
@@ -175,8 +182,16 @@ func TestGapsOfHashes(t *testing.T) {
 		from, sum, to string
 		in            bool
 	}{
-		{"B", "C", "D", true}, {"B", "B", "D", false}, {"B", "D", "D", false}, {"B", "A", "D", false},
-		{"D", "E", "B", true}, {"D", "A", "B", true}, {"D", "C", "B", false}, {"B", "B", "B", false}, {"B", "A", "B", true}, {"B", "CC", "D", false},
+		{"B", "C", "D", true},
+		{"B", "B", "D", false},
+		{"B", "D", "D", false},
+		{"B", "A", "D", false},
+		{"D", "E", "B", true},
+		{"D", "A", "B", true},
+		{"D", "C", "B", false},
+		{"B", "B", "B", false},
+		{"B", "A", "B", true},
+		{"B", "CC", "D", false},
 	} {
 		if between(c.from, c.sum, c.to) != c.in {
 			t.Errorf("%s in (%s, %s) is not %t", c.sum, c.from, c.to, c.in)
