@@ -171,7 +171,7 @@ func verdicts() []verdict {
 	var out []verdict
 	for _, zone := range []string{
 		"signed.hashed.", "ecdsa.test.", "p384.test.", "ed25519.test.", "rsa.test.", "rsa512.test.",
-		"in.host.test.", "deep.down.host.test.", "host.test.", "halflame.test.", "halfdead.test.", "away.test.", "away.test.",
+		"in.host.test.", "deep.down.host.test.", "host.test.", "halflame.test.", "away.test.",
 	} {
 		out = append(out, of(zone, resolver.Secure)...)
 	}
