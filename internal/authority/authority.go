@@ -121,6 +121,11 @@ type Authorities struct {
 	cache map[string]cached
 
 	validity validity // see validity.go
+
+	// OnChange, unless nil, is told of each certificate that is revoked, held or
+	// released, in that transaction: whoever keeps a state of its own follows. It
+	// may be called again when the transaction is repeated. Set it before use.
+	OnChange func(tx *store.Tx, now Record) error
 }
 
 type cached struct {

@@ -15,7 +15,7 @@ import (
 )
 
 // answers are OCSP answers that this node has signed, to be given again. They
-// take 120 octets each in place of a thousand (see [ocsp.Mould]), hold no
+// take 128 octets each in place of a thousand (see [ocsp.Mould]), hold no
 // pointers that the garbage collector would follow, and grow with what is asked,
 // up to a bound; then the oldest of those nearby makes room.
 //
@@ -28,10 +28,10 @@ type answers struct {
 }
 
 const (
-	answersSize   = 128 << 20 // 1.1 million answers
+	answersSize   = 128 << 20 // a million answers
 	answerStripes = 64
 	answerPage    = 512 // answers that are allocated together
-	answerCost    = 120 // octets an answer takes, with its place in the index
+	answerCost    = 128 // octets an answer takes, with its place in the index
 )
 
 // An answer is a signed statement of one mould.
@@ -55,13 +55,21 @@ type stripe struct {
 	pages   []*[answerPage]answer
 	used    int     // answers handed out of the pages
 	free    []int32 // of those, the ones that were forgotten
-	index   []int32 // by hash, linear probing: the number of the answer and one
+	index   []entry // by hash, linear probing
 	marks   int     // places of the index that are not empty
 	hand    int     // the next to make room
 }
 
+// An entry of the index is empty, gone, or the number of an answer and one, below
+// half of its hash, so that a look at the index tells most others apart.
+type entry uint64
+
 // gone marks a place of the index whose answer was forgotten.
-const gone = -1
+const gone entry = 1<<32 - 1
+
+func entryOf(h uint64, i int32) entry { return entry(h&^(1<<32-1)) | entry(i+1) } //nolint:gosec // it is not negative
+
+func (e entry) answer() int32 { return int32(e&(1<<32-1)) - 1 } //nolint:gosec // it was one
 
 func place(number uint32, serial []byte) uint64 {
 	var tail [8]byte
@@ -120,7 +128,7 @@ func (a *answers) put(x *answer, version uint64) {
 	}
 	i := s.room(a.most)
 	*s.at(i) = *x
-	if 2*(s.marks+1) > len(s.index) {
+	if 3*(s.marks+1) > 2*len(s.index) {
 		s.rebuild()
 		return
 	}
@@ -136,7 +144,7 @@ func (a *answers) forget(number uint32, serial []byte) {
 	s.version++
 	for _, hash := range []crypto.Hash{crypto.SHA1, crypto.SHA256} {
 		if at, x := s.find(h, number, hash, serial); x != nil {
-			s.free = append(s.free, s.index[at]-1)
+			s.free = append(s.free, s.index[at].answer())
 			s.index[at], x.number = gone, 0
 		}
 	}
@@ -164,16 +172,18 @@ func (a *answers) full() bool {
 func (s *stripe) at(i int32) *answer { return &s.pages[i/answerPage][i%answerPage] }
 
 func (s *stripe) find(h uint64, number uint32, hash crypto.Hash, serial []byte) (at int, x *answer) {
-	for at, left := s.start(h), len(s.index); left > 0; at, left = at+1, left-1 {
-		at %= len(s.index)
-		switch i := s.index[at]; i {
-		case 0:
-			return 0, nil
-		case gone:
-		default:
-			if x := s.at(i - 1); x.number == number && crypto.Hash(x.hash) == hash && bytes.Equal(x.serial[:x.size], serial) {
+	for at, left := s.start(h), len(s.index); left > 0; left-- {
+		e := s.index[at]
+		if e == 0 {
+			break
+		}
+		if e != gone && uint64(e)>>32 == h>>32 {
+			if x := s.at(e.answer()); x.number == number && crypto.Hash(x.hash) == hash && bytes.Equal(x.serial[:x.size], serial) {
 				return at, x
 			}
+		}
+		if at++; at == len(s.index) {
+			at = 0
 		}
 	}
 	return 0, nil
@@ -183,7 +193,7 @@ func (s *stripe) start(h uint64) int {
 	if len(s.index) == 0 {
 		return 0
 	}
-	return int(h >> 8 % uint64(len(s.index))) //nolint:gosec // below the length
+	return int((h >> 6 & (1<<32 - 1)) * uint64(len(s.index)) >> 32) //nolint:gosec // below the length
 }
 
 func (s *stripe) enter(h uint64, i int32) {
@@ -191,7 +201,7 @@ func (s *stripe) enter(h uint64, i int32) {
 	for s.index[at] != 0 {
 		at = (at + 1) % len(s.index)
 	}
-	s.index[at] = i + 1
+	s.index[at] = entryOf(h, i)
 	s.marks++
 }
 
@@ -225,9 +235,9 @@ func (s *stripe) room(size int64) int32 {
 	return i
 }
 
-// rebuild makes an index without marks of the forgotten, a third full.
+// rebuild makes an index without marks of the forgotten, half full.
 func (s *stripe) rebuild() {
-	s.index, s.marks = make([]int32, max(64, 3*(s.used-len(s.free)))), 0
+	s.index, s.marks = make([]entry, max(64, 2*(s.used-len(s.free)))), 0
 	for i := range s.used {
 		if x := s.at(int32(i)); x.number != 0 { //nolint:gosec // as above
 			s.enter(place(x.number, x.serial[:x.size]), int32(i)) //nolint:gosec // as above

@@ -1,8 +1,12 @@
 package authority
 
 import (
+	"bytes"
 	"context"
 	"errors"
+
+	"golang.org/x/crypto/cryptobyte"
+	cbasn1 "golang.org/x/crypto/cryptobyte/asn1"
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/store"
@@ -67,4 +71,31 @@ func (a *Authorities) Amend(tx *store.Tx, pre, final *Intent) error {
 		tx.AfterCommit(func() { final.held.Store(true) })
 	}
 	return err
+}
+
+// ReopenPrecertificate returns a held intent whose pre-certificate was signed
+// and kept, ready for the logs' answers. Where [Authorities.Reopen] says
+// [ErrPossiblyIssued], this tells that nothing else can have been signed: the
+// certificate itself waits for [Authorities.Amend], after which this is
+// ErrPossiblyIssued, too. The pre-certificate cannot be signed once more. Without
+// an open intent the error is [store.ErrNotFound].
+func (a *Authorities) ReopenPrecertificate(ctx context.Context, authority string, serial, signed []byte) (*Intent, error) {
+	r, err := a.Lookup(a.db.View(ctx), authority, serial)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Status != CertIntent:
+		return nil, store.ErrNotFound
+	}
+	in, raw := cryptobyte.String(signed), cryptobyte.String(nil)
+	if !in.ReadASN1(&in, cbasn1.SEQUENCE) || !in.ReadASN1Element(&raw, cbasn1.SEQUENCE) || !bytes.Equal(raw, r.DER) || !tbs.IsPrecertificate(raw) {
+		return nil, ErrPossiblyIssued
+	}
+	i := &Intent{Authority: authority, Serial: serial, TBS: r.DER, NotBefore: r.NotBefore, NotAfter: r.NotAfter, realm: r.Realm, shard: r.Shard, precert: true}
+	if i.algorithm, err = algorithmIn(i.TBS); err != nil {
+		return nil, err
+	}
+	i.held.Store(true)
+	i.preSpent.Store(true)
+	return i, nil
 }

@@ -25,7 +25,7 @@ type presigner struct {
 }
 
 // LimitOCSPAnswers bounds the memory for signed OCSP answers, in octets; an
-// answer takes 120. The default is 128 MiB. Call it before the first answer.
+// answer takes 128. The default is 128 MiB. Call it before the first answer.
 func (a *Authorities) LimitOCSPAnswers(octets int64) { a.validity.ocsp.answers.most = octets }
 
 // PresignOCSP signs answers before they are asked for, those that are not there

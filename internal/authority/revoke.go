@@ -143,11 +143,13 @@ func decide(tx *store.Tx, r Record, w Withdrawal, now time.Time) (next Record, i
 	if since.Before(r.NotBefore) {
 		since = r.NotBefore
 	}
-	if policy.Backdate && since.Before(next.RevokedAt) {
-		next.RevokedAt = since
-		return next, invalidity, nil
+	if !policy.Backdate {
+		return next, since, nil
 	}
-	return next, since, nil
+	if since.Before(next.RevokedAt) {
+		next.RevokedAt = since
+	}
+	return next, invalidity, nil
 }
 
 // Release ends a hold: the certificate is valid again, leaves the next full
@@ -202,7 +204,10 @@ func (a *Authorities) change(tx *store.Tx, r, next Record, entry []byte, now tim
 			r.Authority, r.Shard, r.Serial, seq, released, until, entry)
 	}
 	tx.AfterCommit(func() { a.validity.ocsp.forget(r.Authority, r.Serial) })
-	return err
+	if err != nil || a.OnChange == nil {
+		return err
+	}
+	return a.OnChange(tx, next)
 }
 
 // wholeAuthority is the shard under which all changes of an authority count.

@@ -185,6 +185,7 @@ func TestKeyCompromiseOverwritesOtherReasons(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)
 		f.check(f.ca.RotateResponders(t.Context()))
+		f.clock.Advance(time.Hour)
 		revoked := func(reason authority.Reason) *authority.Certificate {
 			c := f.issue()
 			f.check(f.withdraw(c, authority.Withdrawal{By: authority.RoleOperator, Reason: reason}))

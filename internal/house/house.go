@@ -287,6 +287,7 @@ func (h *House) schedule() {
 	}
 	every("crl.produce", time.Minute, h.Authority.ProduceDueCRLs)
 	every("ocsp.rotate", time.Hour, h.Authority.RotateResponders)
+	every("crl.sweep", 24*time.Hour, h.Authority.SweepRevocations)
 	every("wscert.sweep", 15*time.Second, h.WSCerts.Sweep)
 	every("wscert.unclaimed", 5*time.Minute, h.WSCerts.ExpireUnclaimed)
 	every("wscert.remind", time.Hour, h.WSCerts.Remind)

@@ -105,6 +105,7 @@ func (h *House) background(ctx, claim context.Context) {
 		}
 	})
 	wg.Go(func() { h.Access.Run(ctx) })
+	wg.Go(func() { h.presign(ctx) })
 	for _, work := range h.work {
 		wg.Go(func() { work(ctx) })
 	}
@@ -121,6 +122,25 @@ func (h *House) background(ctx, claim context.Context) {
 		}
 	})
 	wg.Wait()
+}
+
+// presignEvery is how often a node signs OCSP answers ahead of their need. Each
+// keeps its own: they are in memory.
+const presignEvery = time.Minute
+
+func (h *House) presign(ctx context.Context) {
+	tick := time.NewTicker(presignEvery)
+	defer tick.Stop()
+	for {
+		if err := h.Authority.PresignOCSP(ctx); err != nil && ctx.Err() == nil {
+			h.Logger.Warn("OCSP answers could not be signed ahead", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // listeners describes everything the configuration asks for.

@@ -428,15 +428,22 @@ func (e *Engine) Withdraw(ctx context.Context, s access.Scope, id string, reason
 	return o, err
 }
 
+// withdraw ends an order and revokes its certificate, the order first: the
+// authority's news of it then finds nothing left to do.
 func (e *Engine) withdraw(tx *store.Tx, o *Order, reason authority.Reason, by, why string) error {
-	now := e.clock.Now()
 	serial, err := hex.DecodeString(o.Serial)
 	if err != nil {
 		return err
 	}
-	if err := e.ca.Revoke(tx, o.Authority, serial, reason); err != nil {
+	if err := e.end(tx, o, reason, by, why); err != nil {
 		return err
 	}
+	return e.ca.Revoke(tx, o.Authority, serial, reason)
+}
+
+// end writes what becomes of an order whose certificate is revoked.
+func (e *Engine) end(tx *store.Tx, o *Order, reason authority.Reason, by, why string) error {
+	now := e.clock.Now()
 	if err := e.closeDelivery(tx, o, why); err != nil {
 		return err
 	}
@@ -449,4 +456,21 @@ func (e *Engine) withdraw(tx *store.Tx, o *Order, reason authority.Reason, by, w
 		return err
 	}
 	return e.record(tx, o, "order.withdraw", map[string]string{"reason": reason.String(), "why": why})
+}
+
+// Follow ends the order of a certificate that somebody else than this package
+// revoked, such as everything with a compromised key. It is called in that
+// transaction (authority.Authorities.OnChange).
+func (e *Engine) Follow(tx *store.Tx, c authority.Record) error {
+	if c.Kind != kind || c.Status != authority.CertRevoked {
+		return nil
+	}
+	o, err := scan(tx.QueryRow(`SELECT `+columns+` FROM wscert_orders WHERE id = $1 AND serial = $2 AND state = 'ISSUED'`, c.OrderID, authority.SerialText(c.Serial)))
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return e.end(tx, o, c.Reason, "", "revoked by the authority")
 }

@@ -102,7 +102,7 @@ func TestGnuTLSTakesAnswersAndLists(t *testing.T) {
 				t.Errorf("%s: %s", nonce, out)
 			}
 		}
-		s.Clock.Advance(time.Second)
+		s.Clock.Set(time.Now()) // GnuTLS judges by the real clock
 		s.Revoke(t, certtest.Issuer(access.Production), cert)
 		for _, nonce := range []string{"--nonce", "--no-nonce"} {
 			if out := status(nonce); !strings.Contains(out, "Verifying OCSP Response: Success") || !strings.Contains(out, "Certificate Status: revoked") {

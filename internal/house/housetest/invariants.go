@@ -23,7 +23,7 @@ var invariants = map[string]string{
 	"deliveries without an order":                               `SELECT COUNT(*) FROM handovers h WHERE NOT EXISTS (SELECT 1 FROM wscert_orders o WHERE o.id = h.order_id AND o.handover = h.id)`,
 	"deliveries and orders that disagree on the delivery":       `SELECT COUNT(*) FROM handovers h JOIN wscert_orders o ON o.handover = h.id WHERE (h.state = 'delivered') <> (o.delivered_at > 0)`,
 	"revoked certificates missing from the list of revocations": `SELECT COUNT(*) FROM certificates c WHERE c.status = 'revoked' AND NOT EXISTS (SELECT 1 FROM revocations r WHERE r.authority = c.authority AND r.serial = c.serial)`,
-	"revocations of certificates that are not revoked":          `SELECT COUNT(*) FROM revocations r WHERE NOT EXISTS (SELECT 1 FROM certificates c WHERE r.authority = c.authority AND r.serial = c.serial AND c.status = 'revoked')`,
+	"revocations of certificates that are not revoked":          `SELECT COUNT(*) FROM revocations r WHERE NOT r.released AND NOT EXISTS (SELECT 1 FROM certificates c WHERE r.authority = c.authority AND r.serial = c.serial AND c.status = 'revoked')`,
 	"issued orders without an audit entry":                      `SELECT COUNT(*) FROM wscert_orders o WHERE o.state = 'ISSUED' AND NOT EXISTS (SELECT 1 FROM audit_entries a WHERE a.object_id = o.id AND a.action = 'order.issue')`,
 	"API client certificates that were never finished":          `SELECT COUNT(*) FROM api_certificates WHERE status = 'pending'`,
 	"API client certificates that disagree with the register":   `SELECT COUNT(*) FROM api_certificates a JOIN certificates c ON c.authority = a.authority AND c.order_id = a.id WHERE (a.status = 'deleted') <> (c.status = 'revoked')`,
