@@ -10,7 +10,7 @@ import (
 const module = "github.com/sealwright/sealwright/"
 
 // domains in the order of the design: each may call those before it.
-var domains = []string{"access", "authority", "keycheck", "timestamp", "ctlog", "transparency", "domainval", "publish", "notice", "product", "handover", "order", "wscert", "apicert", "document", "idempotency", "keycard", "identity", "archive", "packaging", "signing"}
+var domains = []string{"access", "authority", "keycheck", "timestamp", "ctlog", "transparency", "domainval", "publish", "notice", "external", "product", "handover", "order", "wscert", "apicert", "document", "idempotency", "keycard", "identity", "archive", "packaging", "signing"}
 
 // formats are pure functions over bytes.
 var formats = []string{"pki/", "ades/", "saml/"}

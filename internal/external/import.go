@@ -115,8 +115,9 @@ func (r *Registry) sort(items []bundle.Item, authorities bool) ([]Result, []entr
 			}
 		}
 	}
+	pool := bundle.NewPool(all)
 	for i := range entries {
-		entries[i].chain = entries[i].facts.Chain(all)
+		entries[i].chain = pool.Chain(entries[i].facts)
 		above = append(above, entries[i].chain...)
 	}
 	for i, item := range items {

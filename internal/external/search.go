@@ -20,22 +20,24 @@ func (q *query) search(text string) {
 		q.add("c.id = $%d", text)
 		return
 	}
+	// One set of ids, not conditions joined by OR: each of its parts has an index.
+	const by = "SELECT x.id FROM external_certificates x WHERE x."
 	either := query{args: q.args}
 	for _, n := range numbers(text) {
-		either.add("c.serial = $%d", n)
+		either.add(by+"serial = $%d", n)
 	}
 	if hex := squeeze(text); isHex(hex) {
 		switch len(hex) {
 		case 40:
-			either.add("c.sha1 = $%d", hex)
+			either.add(by+"sha1 = $%d", hex)
 		case 64:
-			either.add("c.sha256 = $%d", hex)
+			either.add(by+"sha256 = $%d", hex)
 		}
 	}
 	prefix := strings.TrimSuffix(text, "*")
-	either.add("c.id IN (SELECT n.certificate FROM external_names n WHERE n.name >= $%d AND n.name < $%d)", prefix, prefix+"\U0010FFFF")
+	either.add("SELECT n.certificate FROM external_names n WHERE n.name >= $%d AND n.name < $%d", prefix, prefix+"\U0010FFFF")
 	q.args = either.args
-	q.conds = append(q.conds, "("+strings.Join(either.conds, " OR ")+")")
+	q.conds = append(q.conds, "c.id IN ("+strings.Join(either.conds, " UNION ALL ")+")")
 }
 
 // numbers reads a serial number as people copy it: hexadecimal with colons, spaces or

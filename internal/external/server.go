@@ -71,7 +71,7 @@ func readShown(address string, shown [][]byte) (entry, error) {
 			above = append(above, c)
 		}
 	}
-	return entry{facts: leaf, chain: leaf.Chain(above), shown: true}, nil
+	return entry{facts: leaf, chain: bundle.NewPool(above).Chain(leaf), shown: true}, nil
 }
 
 // unreachable says in words why a server showed nothing.

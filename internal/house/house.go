@@ -22,6 +22,7 @@ import (
 	"github.com/sealwright/sealwright/internal/ctlog"
 	"github.com/sealwright/sealwright/internal/document"
 	"github.com/sealwright/sealwright/internal/domainval"
+	"github.com/sealwright/sealwright/internal/external"
 	"github.com/sealwright/sealwright/internal/handover"
 	"github.com/sealwright/sealwright/internal/idempotency"
 	"github.com/sealwright/sealwright/internal/keycheck"
@@ -85,6 +86,7 @@ type House struct {
 	Notices    *notice.Desk
 	Publish    *publish.Publishing
 	Timestamps *timestamp.Units
+	External   *external.Registry
 	CTLog      *ctlog.Log // nil unless this installation runs one
 	Orders     *order.Engine
 

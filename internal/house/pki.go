@@ -3,6 +3,7 @@ package house
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"os"
 	"strings"
@@ -11,8 +12,10 @@ import (
 	"github.com/miekg/dns"
 
 	"github.com/sealwright/sealwright/internal/access"
+	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/domainval"
 	"github.com/sealwright/sealwright/internal/domainval/perspective"
+	"github.com/sealwright/sealwright/internal/external"
 	"github.com/sealwright/sealwright/internal/keycheck"
 	"github.com/sealwright/sealwright/internal/notice"
 	"github.com/sealwright/sealwright/internal/order"
@@ -58,6 +61,12 @@ func (h *House) openPKI(ctx context.Context, guard *clock.Guard, lease time.Dura
 			Roles: h.Access.RolesOf,
 		},
 	})
+	h.Authority.OnChange = func(tx *store.Tx, c authority.Record) error {
+		return errors.Join(h.WSCerts.Follow(tx, c), h.Orders.Follow(tx, c))
+	}
+	h.External = external.New(external.Options{
+		DB: h.DB, Clock: h.Clock, Audit: h.Audit, Outbox: h.Outbox, Egress: h.egress(), Reminders: c.Certificate.Reminders, Notify: h.Access.Notified, Replaced: h.Orders.Replaces,
+	})
 	h.Publish.OnDone = func(tx *store.Tx, id, _ string, ok bool, detail string) error {
 		return h.Orders.Published(tx, id, ok, detail)
 	}
@@ -75,6 +84,8 @@ func (h *House) schedulePKI(every func(name string, d time.Duration, run func(co
 	every("keycheck.sweep", time.Hour, h.Keys.Sweep)
 	every("publish.sweep", 24*time.Hour, h.Publish.Sweep)
 	every("timestamp.sweep", 10*time.Second, h.Timestamps.Sweep)
+	every("external.remind", time.Hour, h.External.Remind)
+	every("external.watch", time.Minute, h.External.Watch)
 	every("ctlog.sequence", time.Second, func(ctx context.Context) error {
 		if h.CTLog == nil {
 			return nil

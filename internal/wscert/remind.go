@@ -9,6 +9,7 @@ import (
 
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/outbox"
+	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store"
 )
 
@@ -133,7 +134,7 @@ func (e *Engine) sendReminder(tx *store.Tx, o *Order, to string, days int) error
 	subject, body := reminderText(o, days)
 	_, err := e.outbox.Send(tx, outbox.Message{
 		Channel: outbox.Email, Realm: string(o.Realm), Client: o.Client, Service: o.Service, ObjectKind: "order", ObjectID: o.ID,
-		To: to, Subject: subject, Body: body, Key: fmt.Sprintf("reminder/%s/%d/%s", o.ID, days, to), NotAfter: o.NotAfter,
+		To: to, Subject: subject, Body: body, Key: fmt.Sprintf("reminder/%s/%d/%.16s", o.ID, days, secret.Hash(to)), NotAfter: o.NotAfter,
 	})
 	return err
 }

@@ -222,8 +222,9 @@ func TestChainsAreFoundBySignatureNotByNameAlone(t *testing.T) {
 	for _, name := range []string{"impostor", "below", "www", "plain", "root", "sub", "brainca"} {
 		all = append(all, parse(t, l, name))
 	}
+	pool := bundle.NewPool(all)
 	subjects := func(name string) (out []string) {
-		for _, c := range parse(t, l, name).Chain(all) {
+		for _, c := range pool.Chain(parse(t, l, name)) {
 			out = append(out, c.SHA256)
 		}
 		return out

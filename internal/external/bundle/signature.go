@@ -101,11 +101,27 @@ const (
 	maxRSABits = 8192 // of a key that signatures are tried with
 )
 
-// Chain finds the certificates above c among others, its issuer first.
-func (c *Certificate) Chain(others []*Certificate) []*Certificate {
+// A Pool finds the chains of certificates among each other. It remembers what it
+// found, and is for one goroutine.
+type Pool struct {
+	all     []*Certificate
+	issuers map[*Certificate]*Certificate
+}
+
+// NewPool makes a pool of certificates, in any order.
+func NewPool(all []*Certificate) *Pool {
+	return &Pool{all, map[*Certificate]*Certificate{}}
+}
+
+// Chain gives those above c that the pool has, its issuer first, at most eight.
+func (p *Pool) Chain(c *Certificate) []*Certificate {
 	var chain []*Certificate
 	for at := c; len(chain) < maxChain && !bytes.Equal(at.subject, at.issuer); {
-		issuer := at.issuerAmong(others)
+		issuer, known := p.issuers[at]
+		if !known {
+			issuer = p.issuer(at)
+			p.issuers[at] = issuer
+		}
 		if issuer == nil || slices.Contains(chain, issuer) { // two authorities may have issued each other
 			break
 		}
@@ -114,9 +130,9 @@ func (c *Certificate) Chain(others []*Certificate) []*Certificate {
 	return chain
 }
 
-func (c *Certificate) issuerAmong(others []*Certificate) *Certificate {
+func (p *Pool) issuer(c *Certificate) *Certificate {
 	tries := 0
-	for _, o := range others {
+	for _, o := range p.all {
 		if o.SHA256 == c.SHA256 || !bytes.Equal(o.subject, c.issuer) || o.keyID != nil && c.authorityID != nil && !bytes.Equal(o.keyID, c.authorityID) {
 			continue
 		}
