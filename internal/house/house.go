@@ -314,13 +314,16 @@ func (h *House) SweepBlobs(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		lists, err := h.Authority.InUse(ctx, ids)
-		for id, yes := range lists {
-			if yes {
-				used[id] = true
+		for _, ask := range []blob.InUse{h.Authority.InUse, h.Orders.InUse} {
+			more, err := ask(ctx, ids)
+			if err != nil {
+				return nil, err
+			}
+			for id, yes := range more {
+				used[id] = used[id] || yes
 			}
 		}
-		return used, err
+		return used, nil
 	})
 	return err
 }

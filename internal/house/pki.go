@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -24,7 +23,6 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/jobs"
 	"github.com/sealwright/sealwright/internal/platform/resolver"
-	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store"
 	"github.com/sealwright/sealwright/internal/product"
 	"github.com/sealwright/sealwright/internal/publish"
@@ -53,12 +51,16 @@ func (h *House) openPKI(ctx context.Context, guard *clock.Guard, lease time.Dura
 	if err != nil {
 		return err
 	}
+	sources, err := h.openSources()
+	if err != nil {
+		return err
+	}
 	h.Orders = order.NewEngine(order.Options{
 		DB: h.DB, CA: h.Authority, Products: h.Products, Keys: h.Keys, Domains: h.Domains, Logs: logs, Publisher: publishing{h}, Notices: notices{h},
-		Vault: h.Vault, Pool: h.Pool, Audit: h.Audit, Clock: h.Clock, Queue: h.Queue,
+		Vault: h.Vault, Pool: h.Pool, Blobs: h.Blobs, Audit: h.Audit, Clock: h.Clock, Queue: h.Queue,
 		Settings: order.Settings{
 			Lease: lease, Retry: 10 * time.Second, Attempts: 12, ApprovalLife: c.PKI.ApprovalLife, Reminders: c.Certificate.Reminders, Base: c.Server.PublicURL,
-			Roles: h.Access.RolesOf,
+			Roles: h.Access.RolesOf, Sources: sources,
 		},
 	})
 	h.Authority.OnChange = func(tx *store.Tx, c authority.Record) error {
@@ -183,11 +185,11 @@ func (h *House) perspectives(path string) ([]domainval.Perspective, error) {
 	policy.Timeout = max(policy.Timeout, perspectiveTime)
 	var out []domainval.Perspective
 	for _, p := range list {
-		token, err := os.ReadFile(p.TokenFile)
+		token, err := readSecret(p.TokenFile)
 		if err != nil {
 			return nil, fault.Wrap(err, "read the token of the perspective "+p.Name)
 		}
-		out = append(out, &perspective.Remote{At: p.Place, URL: p.URL, Token: secret.New(strings.TrimSpace(string(token))), Client: policy.Client(egress.Options{})})
+		out = append(out, &perspective.Remote{At: p.Place, URL: p.URL, Token: token, Client: policy.Client(egress.Options{})})
 	}
 	return out, nil
 }

@@ -260,6 +260,9 @@ func (e *Engine) decided(ctx context.Context, w *work, a Approval, why string) e
 		return e.recordApproval(tx, a, verb, map[string]string{"why": why})
 	}
 	names := approvers(a)
+	if a.Act == actIssue && w.State != PendingAuth {
+		return fault.Conflictf("approval.closed", "The order %s is %s; it waits for no approval.", w.CommonName, w.State)
+	}
 	switch {
 	case a.State == Open:
 		return e.DB.Update(ctx, finish)
@@ -303,15 +306,13 @@ func approvers(a Approval) string {
 func (e *Engine) reject(ctx context.Context, w *work, a Approval, why string, finish func(tx *store.Tx) error) error {
 	w.end(JobAuthorize, JobFailed, e.Clock.Now(), "", "rejected by "+approvers(a)+": "+why)
 	return e.commitState(ctx, w, Rejected, why, func(tx *store.Tx) error {
-		if e.Domains != nil {
-			if err := e.Domains.Cancel(tx, w.ID); err != nil {
-				return err
-			}
-		}
-		if err := e.tell(tx, w, EventRejected, map[string]string{"reason": why, "act": string(a.Act)}); err != nil {
+		if err := finish(tx); err != nil {
 			return err
 		}
-		if err := finish(tx); err != nil {
+		if err := e.dropQuestions(tx, w.ID); err != nil {
+			return err
+		}
+		if err := e.tell(tx, w, EventRejected, map[string]string{"reason": why, "act": string(a.Act)}); err != nil {
 			return err
 		}
 		return e.record(tx, w.Order, "order.reject", map[string]string{"why": why})
@@ -324,6 +325,12 @@ func (e *Engine) saveApproval(tx *store.Tx, a Approval) error {
 	if err == nil && n != 1 {
 		err = fault.Conflictf("approval.changed", "Somebody else decided at the same moment.").WithNext("Look at it again.")
 	}
+	return err
+}
+
+// lapseOpen ends the open approvals of an order that nobody need decide any more.
+func lapseOpen(tx *store.Tx, order string, act Act) error {
+	_, err := tx.Exec(`UPDATE order_approvals SET state = 'lapsed', version = version + 1 WHERE order_id = $1 AND act = $2 AND state = 'open'`, order, string(act))
 	return err
 }
 
@@ -343,6 +350,9 @@ func (e *Engine) AskRecovery(ctx context.Context, s access.Scope, id, why string
 	}
 	var approval string
 	err = e.DB.Update(ctx, func(tx *store.Tx) error {
+		if _, err := e.readFile(tx, w.ID, fileEscrow); err != nil {
+			return noEscrow(w, err)
+		}
 		var err error
 		me := s.Principal()
 		approval, err = e.askAs(tx, w, actRecover, product.Approval{Count: 1, FourEyes: true}, me.ID, me.Name, map[string]string{"why": why})
@@ -393,25 +403,25 @@ func (e *Engine) Amend(ctx context.Context, s access.Scope, id string, a Asked) 
 	if w.State != PendingAuth {
 		return nil, fault.Conflictf("order.not_pending", "The order %s is %s; only an order that waits for approval can be changed.", w.CommonName, w.State)
 	}
-	a.Generation, a.KeyOnly = w.Request.Generation, w.Request.KeyOnly
+	a.Generation, a.AwaitCSR = w.Request.Generation, false
 	if len(w.csr) > 0 {
 		a.Generation = ""
 	}
-	before := w.Subject
+	before, names := w.Subject, w.Evidence.Names
 	w.Request, w.Evidence = a, Evidence{AmendedBy: s.Principal().ID}
 	if err := e.decide(ctx, w); err != nil {
 		return nil, err
 	}
-	w.State, w.due = GenerateTBS, e.Clock.Now().Add(e.Settings.Lease)
+	w.State, w.due = KeyValidation, e.Clock.Now().Add(e.Settings.Lease)
 	if err := e.commit(ctx, w, func(tx *store.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM order_names WHERE order_id = $1`, w.ID); err != nil {
+		if err := dropNames(tx, w.ID, names); err != nil {
 			return err
 		}
-		if err := enterNames(tx, w.ID, w.Evidence.Names); err != nil {
+		if err := enterNames(tx, w.Order, w.Evidence.Names); err != nil {
 			return err
 		}
 		// Who has said yes so far said it to something else.
-		if _, err := tx.Exec(`UPDATE order_approvals SET state = 'lapsed', version = version + 1 WHERE order_id = $1 AND act = 'issue' AND state = 'open'`, w.ID); err != nil {
+		if err := lapseOpen(tx, w.ID, actIssue); err != nil {
 			return err
 		}
 		return e.record(tx, w.Order, "order.amend", map[string]string{"was": before, "is": w.Subject})

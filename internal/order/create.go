@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"errors"
 	"fmt"
 	"net/mail"
 	"slices"
@@ -33,6 +34,8 @@ type Request struct {
 	Tags       []string
 	Recipients []Recipient // to be told beside those whom the product names
 	Comment    string
+	Papers     []Paper // documents that the product asks for
+	Terms      bool    // the terms were accepted, where the product has any
 	// Later returns as soon as the order is durable, and a worker goes on. Without
 	// it the order is taken as far as it goes by itself.
 	Later bool
@@ -53,12 +56,17 @@ type Asked struct {
 	NotBefore  time.Time                 `json:"notBefore,omitzero"`
 	Extensions product.RequestExtensions `json:"extensions,omitzero"`
 	Generation product.Generation        `json:"generation,omitempty"`
-	Record     product.Row               `json:"record,omitempty"`   // of the product's data source
+	Lookup     map[string]string         `json:"lookup,omitempty"`   // what to look for in the product's data source (A77)
 	Publish    *bool                     `json:"publish,omitempty"`  // nil: as the product says
 	Language   string                    `json:"language,omitempty"` // of messages to the holder
 	Holder     string                    `json:"holder,omitempty"`   // e-mail of the holder, where the certificate names none
-	AwaitCSR   bool                      `json:"awaitCSR,omitempty"` // a renewal that waits for its request
-	KeyOnly    bool                      `json:"keyOnly,omitempty"`  // a renewal with its predecessor's key and no request
+
+	// AwaitCSR is a renewal that waits for its request. It is the engine's own mark;
+	// what an order says of it is not looked at.
+	AwaitCSR bool `json:"awaitCSR,omitempty"`
+	// Records are what the data source had when the order was placed; the engine
+	// fills them in.
+	Records product.Rows `json:"records,omitempty"`
 }
 
 // asked is what the product's policy looks at.
@@ -68,9 +76,6 @@ func (w *work) asked() (product.Request, error) {
 		CSR:       w.parsed,
 		SubjectDN: a.SubjectDN, Fields: a.Fields, DNS: a.DNS, Email: a.Email, UPN: a.UPN, IP: a.IP, URI: a.URI,
 		Validity: a.Validity, NotBefore: a.NotBefore, Extensions: a.Extensions, KeyGeneration: a.Generation,
-	}
-	if a.KeyOnly {
-		r.SPKI = w.spki
 	}
 	if r.CSR == nil && len(w.csr) > 0 {
 		var err error
@@ -82,13 +87,6 @@ func (w *work) asked() (product.Request, error) {
 	return r, nil
 }
 
-func (a Asked) rows() product.Rows {
-	if a.Record == nil {
-		return nil
-	}
-	return product.Rows{a.Record}
-}
-
 // Evidence is what the checks of an order found, kept with it for good.
 type Evidence struct {
 	Names      []string               `json:"names,omitempty"` // that the order is found by
@@ -97,7 +95,7 @@ type Evidence struct {
 	PostLint   *lint.Report           `json:"postLint,omitempty"`
 	CT         []transparency.Attempt `json:"ct,omitempty"`
 	SCTs       []ct.SCT               `json:"scts,omitempty"`
-	Precert    []byte                 `json:"precert,omitempty"` // TBSCertificate
+	Precert    []byte                 `json:"precert,omitempty"` // signed, as the logs saw it, in DER
 	ApprovedBy string                 `json:"approvedBy,omitempty"`
 	AmendedBy  string                 `json:"amendedBy,omitempty"` // who changed the request before it was approved
 	Attempts   int                    `json:"attempts,omitempty"`  // failed runs of the present step
@@ -115,8 +113,12 @@ type Recipient struct {
 // policy refuses, a malformed one, or one with a bad key makes no order; the
 // fault names the field.
 func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order, error) {
+	r.AwaitCSR = false
 	w, err := e.draft(ctx, s, r)
 	if err != nil {
+		return nil, err
+	}
+	if w.extras.documents, err = e.storePapers(ctx, w.CreatorName, r.Papers); err != nil {
 		return nil, err
 	}
 	if r.Later {
@@ -130,6 +132,9 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 	} else {
 		err = e.run(ctx, w)
 	}
+	if errors.Is(err, store.ErrExists) && w.Predecessor != "" {
+		return nil, errRenewing(w.CommonName)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +144,7 @@ func (e *Engine) Create(ctx context.Context, s access.Scope, r Request) (*Order,
 // Check tells whether a request would be taken, and gives what its certificate
 // would hold. Nothing is stored.
 func (e *Engine) Check(ctx context.Context, s access.Scope, r Request) (*product.Profile, error) {
+	r.AwaitCSR = false
 	w, err := e.draft(ctx, s, r)
 	if err != nil {
 		return nil, err
@@ -162,13 +168,21 @@ func (e *Engine) draft(ctx context.Context, s access.Scope, r Request) (*work, e
 	if err := r.check(p); err != nil {
 		return nil, err
 	}
+	if r.Origin != FromRenewal {
+		if err := checkPapers(p, r.Papers); err != nil {
+			return nil, err
+		}
+	}
 	now, principal := e.Clock.Now(), s.Principal()
 	w := &work{product: p, Order: &Order{
 		ID: ident.New("ord"), Realm: client.Realm, Client: client.ID, Product: p.ID, ProductVersion: p.Version, ProductName: p.Name,
 		State: New, Origin: r.Origin, Owner: r.Owner, Creator: principal.ID, CreatorName: principal.Name, Predecessor: r.predecessor,
 		Created: now, Updated: now, Request: r.Asked,
 	}}
-	w.extras = extras{r.Tags, r.Recipients, r.Comment}
+	if w.Request.Records, err = e.records(ctx, p, r.Lookup); err != nil {
+		return nil, err
+	}
+	w.extras = extras{tags: r.Tags, recipients: r.Recipients, comment: r.Comment}
 	if w.Origin == "" {
 		w.Origin = FromAPI
 	}
@@ -202,7 +216,7 @@ func (e *Engine) decide(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	if w.profile, err = w.product.Resolve(r, e.Clock.Now(), w.Request.rows()); err != nil {
+	if w.profile, err = w.product.Resolve(r, e.Clock.Now(), w.Request.Records); err != nil {
 		return err
 	}
 	w.CommonName, w.Subject, w.Evidence.Names = w.profile.CommonName, w.profile.SubjectText, w.profile.Search
@@ -226,6 +240,7 @@ const (
 )
 
 func (r *Request) check(p *product.Product) error {
+	r.Tags, r.Recipients = slices.Clone(r.Tags), slices.Clone(r.Recipients) // the caller's stay as they are
 	for i, t := range r.Tags {
 		r.Tags[i] = strings.TrimSpace(t)
 		if r.Tags[i] == "" || len(r.Tags[i]) > maxTag {
@@ -243,6 +258,8 @@ func (r *Request) check(p *product.Product) error {
 		return fault.Invalidf("order.comment", "A comment has at most %d bytes.", maxComment).WithField("comment")
 	case len(r.Owner) > 200:
 		return fault.Invalidf("order.owner", "The owner has at most 200 bytes.").WithField("owner")
+	case p.Definition.Rules.Terms && !r.Terms && r.Origin != FromRenewal:
+		return fault.Invalidf("order.terms", "The product %q has terms that must be accepted.", p.Name).WithField("terms")
 	case r.Publish != nil && !p.Definition.Rules.Publication.Override:
 		return fault.Invalidf("order.publish", "The product %q decides on publication itself.", p.Name).WithField("publish")
 	}

@@ -4,6 +4,10 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,10 +15,12 @@ import (
 	"github.com/sealwright/sealwright/internal/authority"
 	"github.com/sealwright/sealwright/internal/domainval"
 	"github.com/sealwright/sealwright/internal/platform/audit"
+	"github.com/sealwright/sealwright/internal/platform/blob"
 	"github.com/sealwright/sealwright/internal/platform/clock"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/keys"
 	"github.com/sealwright/sealwright/internal/platform/store"
+	"github.com/sealwright/sealwright/internal/platform/telemetry"
 	"github.com/sealwright/sealwright/internal/product"
 	"github.com/sealwright/sealwright/internal/publish"
 	"github.com/sealwright/sealwright/internal/transparency"
@@ -75,8 +81,10 @@ type Settings struct {
 	// Roles names the roles of a person, for approvals that a product asks of
 	// roles; nil: of people only.
 	Roles     func(ctx context.Context, principal string) ([]string, error)
-	Reminders []int  // days before expiry, descending
-	Base      string // of links in messages, such as https://ra.example.com
+	Reminders []int // days before expiry, descending
+	// Sources are the data sources that products name (A77).
+	Sources map[string]product.DataSource
+	Base    string // of links in messages, such as https://ra.example.com
 }
 
 // Options are what an [Engine] stands on. Domains, Logs and Publisher may be nil
@@ -93,6 +101,7 @@ type Options struct {
 	Notices   Notices
 	Vault     *keys.Vault
 	Pool      *keys.Pool
+	Blobs     *blob.Store // keeps documents; may be nil where no product asks for them
 	Audit     *audit.Log
 	Clock     clock.Clock
 	Queue     Queue
@@ -128,6 +137,7 @@ type work struct {
 	parsed  *csr.Request
 	keyText string // what was found of the customer's key in this run
 	pin     string // chosen by the holder, until the key file is made
+	again   bool   // an operator wants links sent once more
 	extras  extras // of a new order
 	stored  bool   // the order's row exists
 }
@@ -162,6 +172,7 @@ var stages = map[State]func(e *Engine, ctx context.Context, w *work) (State, err
 	PreIssue:      (*Engine).preIssue,
 	Issue:         (*Engine).issue,
 	PostValid:     (*Engine).validateIssued,
+	Finalize:      (*Engine).finalize,
 }
 
 // run takes an order as far as it goes: to its certificate, to a wait, or to its
@@ -169,18 +180,17 @@ var stages = map[State]func(e *Engine, ctx context.Context, w *work) (State, err
 // that is.
 func (e *Engine) run(ctx context.Context, w *work) error {
 	for {
-		if w.State == Finalize {
-			return e.finalize(ctx, w)
-		}
 		stage, job := stages[w.State], stageJobs[w.State]
 		if stage == nil {
 			return e.commit(ctx, w, nil)
 		}
 		w.begin(job, e.Clock.Now())
-		next, err := stage(e, ctx, w)
+		next, err := protect(ctx, func() (State, error) { return stage(e, ctx, w) })
 		var pause *waiting
 		var no *refusal
 		switch {
+		case err == nil && next == Issued:
+			return nil
 		case err == nil:
 			j := w.Job(job)
 			w.end(job, JobSuccess, e.Clock.Now(), j.Response, "")
@@ -193,6 +203,18 @@ func (e *Engine) run(ctx context.Context, w *work) error {
 			return e.postpone(ctx, w, job, err)
 		}
 	}
+}
+
+// protect turns a panic into an error: a defect that one order meets must not
+// take the node with it, and ends that order after some attempts.
+func protect(ctx context.Context, stage func() (State, error)) (next State, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			telemetry.Logger(ctx).ErrorContext(ctx, "a stage of an order panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return stage()
 }
 
 // commit stores the order as it stands, with what else belongs to that moment.
@@ -246,25 +268,45 @@ func (e *Engine) park(ctx context.Context, w *work, job JobType, p *waiting) err
 // postpone stores an order whose step failed for a reason that may pass, and
 // fails it when that has happened too often.
 func (e *Engine) postpone(ctx context.Context, w *work, job JobType, cause error) error {
-	if errors.Is(cause, fault.Conflict) && w.stored {
+	f, gone := fault.Of(cause), ctx.Err() != nil
+	switch {
+	case slices.Contains(races, f.Code):
 		return cause // somebody else changed the order: what they wrote stands
-	}
-	f := fault.Of(cause)
-	if f.Kind == fault.Invalid || f.Kind == fault.Forbidden {
+	case gone && !w.stored:
+		return cause // whoever asked has left, and nothing is durable
+	case slices.Contains(hopeless, f.Kind):
 		return e.fail(ctx, w, job, &refusal{f.Message, cause})
+	case gone: // the node stops or the caller left, which is not the order's fault
+		w.Evidence.Attempts--
 	}
 	w.Evidence.Attempts++
 	if w.Evidence.Attempts >= e.Settings.Attempts {
 		return e.fail(ctx, w, job, &refusal{"It failed " + plural(w.Evidence.Attempts, "time") + " in a row: " + f.Message, cause})
 	}
+	telemetry.Logger(ctx).WarnContext(ctx, "a step of an order is tried again later", slog.String("order", w.ID), slog.String("job", string(job)), slog.Any("error", cause))
 	now := e.Clock.Now()
 	w.end(job, JobRetry, now, "", f.Message)
-	w.Problem, w.due = f.Message, now.Add(min(e.Settings.Retry<<(w.Evidence.Attempts-1), time.Hour))
+	w.Problem, w.due = f.Message, now.Add(e.Settings.pause(w.Evidence.Attempts))
 	if err := e.commit(ctx, w, nil); err != nil {
 		return errors.Join(cause, err)
 	}
 	return nil
 }
+
+// pause is how long to wait after so many failures in a row.
+func (s Settings) pause(failures int) time.Duration {
+	d := s.Retry
+	for n := 1; n < failures && d < time.Hour; n++ {
+		d *= 2
+	}
+	return min(d, time.Hour)
+}
+
+// races are the faults of a worker who comes second.
+var races = []string{"order.changed", "certificate.recorded", "certificate.amended"}
+
+// hopeless are the kinds of fault that do not pass with time.
+var hopeless = []fault.Kind{fault.Invalid, fault.NotFound, fault.Conflict, fault.Gone, fault.Forbidden, fault.TooLarge}
 
 // fail ends an order without a certificate. What may have been signed under its
 // serial number is revoked in the same commit (A118).
@@ -285,10 +327,8 @@ func (e *Engine) close(ctx context.Context, w *work, s State, why string) error 
 				return err
 			}
 		}
-		if e.Domains != nil {
-			if err := e.Domains.Cancel(tx, w.ID); err != nil {
-				return err
-			}
+		if err := e.dropQuestions(tx, w.ID); err != nil {
+			return err
 		}
 		if err := e.tell(tx, w, EventFailed, map[string]string{"reason": why}); err != nil {
 			return err
@@ -298,6 +338,16 @@ func (e *Engine) close(ctx context.Context, w *work, s State, why string) error 
 		}
 		return e.record(tx, w.Order, "order.fail", map[string]string{"why": why, "state": string(s)})
 	})
+}
+
+// dropQuestions takes back what people were asked for an order that has ended.
+func (e *Engine) dropQuestions(tx *store.Tx, id string) error {
+	if e.Domains != nil {
+		if err := e.Domains.Cancel(tx, id); err != nil {
+			return err
+		}
+	}
+	return lapseOpen(tx, id, actIssue)
 }
 
 func (e *Engine) commitState(ctx context.Context, w *work, s State, why string, also func(tx *store.Tx) error) error {

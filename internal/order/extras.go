@@ -1,7 +1,6 @@
 package order
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,6 +21,7 @@ type extras struct {
 	tags       []string
 	recipients []Recipient
 	comment    string
+	documents  []Document
 }
 
 func (e *Engine) enterExtras(tx *store.Tx, w *work) error {
@@ -29,6 +29,9 @@ func (e *Engine) enterExtras(tx *store.Tx, w *work) error {
 		return err
 	}
 	if _, err := enterRecipients(tx, w.ID, w.extras.recipients); err != nil {
+		return err
+	}
+	if err := enterDocuments(tx, w.ID, w.extras.documents); err != nil {
 		return err
 	}
 	if w.extras.comment == "" {
@@ -49,15 +52,19 @@ func enterTags(tx *store.Tx, id string, tags []string) error {
 // Tags lists the tags of orders, by order.
 func (e *Engine) Tags(ctx context.Context, orders ...string) (map[string][]string, error) {
 	out := map[string][]string{}
-	for _, id := range orders {
-		rows, err := e.DB.View(ctx).Query(`SELECT tag FROM order_tags WHERE order_id = $1 ORDER BY tag`, id)
-		tags, err := store.Collect(rows, err, func(r *store.Rows) (t string, err error) { return t, r.Scan(&t) })
-		if err != nil {
-			return nil, err
-		}
-		out[id] = tags
+	if len(orders) == 0 {
+		return out, nil
 	}
-	return out, nil
+	var q query
+	in(&q, "order_id", orders)
+	rows, err := e.DB.View(ctx).Query(`SELECT order_id, tag FROM order_tags WHERE `+q.conds[0]+` ORDER BY order_id, tag`, q.args...)
+	_, err = store.Collect(rows, err, func(r *store.Rows) (struct{}, error) {
+		var id, tag string
+		err := r.Scan(&id, &tag)
+		out[id] = append(out[id], tag)
+		return struct{}{}, err
+	})
+	return out, err
 }
 
 // SetTags replaces the tags of an order.
@@ -228,8 +235,6 @@ func keyTag(spki []byte) []byte {
 	sum := sha256.Sum256(spki)
 	return sum[:16]
 }
-
-func sameKey(a, b []byte) bool { return bytes.Equal(a, b) }
 
 func enterKey(tx *store.Tx, o *Order) error {
 	_, err := tx.Exec(`INSERT INTO order_keys (spki, order_id, client) VALUES ($1, $2, $3) ON CONFLICT (spki, order_id) DO NOTHING`, keyTag(o.spki), o.ID, o.Client)

@@ -23,9 +23,16 @@ func (e *Engine) hold(ctx context.Context, w *work) error {
 	if w.Serial == serial {
 		return nil
 	}
-	before := *w.Order
+	before, stored := *w.Order, w.stored
 	w.Serial, w.due, w.Problem = serial, e.Clock.Now().Add(e.Settings.Lease), ""
-	err := e.commit(ctx, w, func(tx *store.Tx) error { return e.CA.Hold(tx, w.intent) })
+	err := e.commit(ctx, w, func(tx *store.Tx) error {
+		if stored { // its key may have been made since
+			if err := enterKey(tx, w.Order); err != nil {
+				return err
+			}
+		}
+		return e.CA.Hold(tx, w.intent)
+	})
 	if err != nil {
 		*w.Order = before
 	}
@@ -41,11 +48,7 @@ func (e *Engine) preIssue(ctx context.Context, w *work) (State, error) {
 	if !w.intent.Precert() {
 		return Issue, nil // taken up again after D4
 	}
-	if e.Logs == nil {
-		return "", &refusal{why: "This installation knows no certificate transparency logs, but the product asks for them."}
-	}
-	der, err := e.CA.SignPrecertificate(ctx, w.intent)
-	if err != nil {
+	if err := e.presign(ctx, w); err != nil {
 		return "", err
 	}
 	chain, err := e.CA.Chain(ctx, w.Authority)
@@ -53,7 +56,7 @@ func (e *Engine) preIssue(ctx context.Context, w *work) (State, error) {
 		return "", err
 	}
 	w.begin(JobPreCT, e.Clock.Now())
-	result, err := e.Logs.Submit(ctx, transparency.Request{Precert: der, Chain: chain, Already: w.Evidence.SCTs})
+	result, err := e.Logs.Submit(ctx, transparency.Request{Precert: w.Evidence.Precert, Chain: chain, Already: w.Evidence.SCTs})
 	w.Evidence.SCTs, w.Evidence.CT = result.SCTs, append(w.Evidence.CT, result.Evidence...)
 	if err != nil {
 		w.end(JobPreCT, JobRetry, e.Clock.Now(), "", fault.Of(err).Message)
@@ -69,7 +72,7 @@ func (e *Engine) preIssue(ctx context.Context, w *work) (State, error) {
 		return "", err
 	}
 	pre := w.intent
-	w.Evidence.Precert, w.due = pre.TBS, e.Clock.Now().Add(e.Settings.Lease)
+	w.due = e.Clock.Now().Add(e.Settings.Lease)
 	if err := e.commit(ctx, w, func(tx *store.Tx) error { return e.CA.Amend(tx, pre, final) }); err != nil {
 		return "", err
 	}
@@ -77,10 +80,51 @@ func (e *Engine) preIssue(ctx context.Context, w *work) (State, error) {
 	return Issue, nil
 }
 
+// presign signs the pre-certificate unless an earlier attempt has: it is kept
+// with the order while the logs do not answer, so that they see one only, also
+// where the key does not sign the same twice.
+func (e *Engine) presign(ctx context.Context, w *work) error {
+	if len(w.Evidence.Precert) > 0 {
+		return nil
+	}
+	if err := e.stillPermitted(ctx, w); err != nil {
+		return err
+	}
+	der, err := e.CA.SignPrecertificate(ctx, w.intent)
+	w.Evidence.Precert = der
+	return err
+}
+
+// stillPermitted asks for CAA records again if the permission has run out while
+// the order waited for a key or for logs (TLS BR 3.2.2.8). Where a pre-certificate
+// was made under it, it has served (there, too).
+func (e *Engine) stillPermitted(ctx context.Context, w *work) error {
+	now := e.Clock.Now()
+	if until := w.Evidence.CAAUntil; until.IsZero() || !now.After(until) {
+		return nil
+	}
+	if err := e.resolve(ctx, w); err != nil {
+		return err
+	}
+	w.begin(JobCAA, now)
+	text, err := e.checkCAA(ctx, w)
+	if err != nil {
+		w.end(JobCAA, JobFailed, now, "", fault.Of(err).Message)
+		return err
+	}
+	w.end(JobCAA, JobSuccess, now, text, "")
+	return nil
+}
+
 // issue signs the certificate (A113). It exists from here on.
 func (e *Engine) issue(ctx context.Context, w *work) (State, error) {
 	if err := e.hold(ctx, w); err != nil {
 		return "", err
+	}
+	if len(w.Evidence.Precert) == 0 {
+		if err := e.stillPermitted(ctx, w); err != nil {
+			return "", err
+		}
 	}
 	cert, err := e.CA.Sign(ctx, w.intent)
 	if err != nil {
@@ -116,7 +160,7 @@ func (e *Engine) validateIssued(ctx context.Context, w *work) (State, error) {
 
 // finalize is the last durable point (D5): certificate, state, messages,
 // publication and audit in one transaction (A115, A116).
-func (e *Engine) finalize(ctx context.Context, w *work) error {
+func (e *Engine) finalize(ctx context.Context, w *work) (State, error) {
 	before := *w.Order
 	extra, err := e.prepareIssued(ctx, w)
 	if err == nil {
@@ -130,7 +174,7 @@ func (e *Engine) finalize(ctx context.Context, w *work) error {
 	if err != nil {
 		*w.Order = before
 	}
-	return err
+	return Issued, err
 }
 
 // resume gets back what the stages of an order in state PreIssue or Issue need:
@@ -141,6 +185,9 @@ func (e *Engine) resume(ctx context.Context, w *work) error {
 		return err
 	}
 	w.intent, err = e.CA.Reopen(ctx, w.Authority, serial)
+	if errors.Is(err, authority.ErrPossiblyIssued) && len(w.Evidence.Precert) > 0 {
+		w.intent, err = e.CA.ReopenPrecertificate(ctx, w.Authority, serial, w.Evidence.Precert)
+	}
 	switch {
 	case errors.Is(err, authority.ErrPossiblyIssued):
 		return e.restart(ctx, w, serial)
@@ -156,7 +203,7 @@ func (e *Engine) restart(ctx context.Context, w *work, serial []byte) error {
 	now := e.Clock.Now()
 	job, was := stageJobs[w.State], w.Authority
 	w.end(job, JobRetry, now, "", "serial number "+w.Serial+" may have been signed; it is revoked and replaced")
-	w.State, w.Serial, w.Evidence.SCTs = GenerateTBS, "", nil
+	w.State, w.Serial = KeyValidation, ""
 	w.due = now.Add(e.Settings.Lease)
 	return e.commit(ctx, w, func(tx *store.Tx) error {
 		return e.CA.Revoke(tx, was, serial, authority.Superseded)

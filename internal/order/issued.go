@@ -2,7 +2,6 @@ package order
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -37,10 +36,6 @@ func (e *Engine) prepareIssued(ctx context.Context, w *work) (extra, error) {
 	if w.Request.Publish != nil && rules.Publication.Override {
 		x.publish = len(rules.Publication.Publishers) > 0 && *w.Request.Publish
 	}
-	if x.publish && e.Publisher == nil {
-		return x, errors.New("the product publishes, but nothing is set up for it")
-	}
-	w.begin(JobFinalize, now)
 	if rules.CT.On {
 		w.begin(JobCT, now)
 		w.end(JobCT, JobPending, now, "", "")
@@ -74,9 +69,7 @@ func (e *Engine) issued(tx *store.Tx, w *work, x extra) error {
 		}
 	}
 	if x.publish {
-		if err := e.Publisher.Queue(tx, publish.Item{
-			OrderID: w.ID, Realm: w.Realm, Client: w.Client, Certificate: w.cert.DER, Publishers: w.product.Definition.Rules.Publication.Publishers, Facts: facts(w),
-		}); err != nil {
+		if err := e.queuePublication(tx, w, w.cert.DER); err != nil {
 			return err
 		}
 	}
@@ -98,11 +91,17 @@ func (e *Engine) issued(tx *store.Tx, w *work, x extra) error {
 	})
 }
 
+func (e *Engine) queuePublication(tx *store.Tx, w *work, der []byte) error {
+	return e.Publisher.Queue(tx, publish.Item{
+		OrderID: w.ID, Realm: w.Realm, Client: w.Client, Certificate: der, Publishers: w.product.Definition.Rules.Publication.Publishers, Facts: facts(w),
+	})
+}
+
 // facts are the fields of the order that publishers' templates may use.
 func facts(w *work) map[string]string {
 	out := map[string]string{"cn": w.CommonName, "product": w.ProductName, "client": w.Client, "order": w.ID}
-	if len(w.profile.Mailboxes) > 0 {
-		out["mail"] = strings.ToLower(w.profile.Mailboxes[0])
+	if mail := mailboxOf(w); mail != "" {
+		out["mail"] = strings.ToLower(mail)
 	}
 	return out
 }

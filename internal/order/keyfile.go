@@ -126,7 +126,7 @@ func (e *Engine) encodeFile(ctx context.Context, o *Order, private, der []byte, 
 	if !ok {
 		return nil, fmt.Errorf("a key of type %T cannot sign", key)
 	}
-	return pkcs12.Encode("", signer, leaf, chain, pin, o.CommonName)
+	return pkcs12.Encode(pkcs12.Modern, signer, leaf, chain, pin, o.CommonName)
 }
 
 // keepFile stores what was prepared and tells the holder, in the certificate's
@@ -171,8 +171,30 @@ func (e *Engine) keepFile(tx *store.Tx, w *work, x extra) error {
 	return e.tell(tx, w, EventFileReady, map[string]string{"link": link})
 }
 
+// awaitPIN waits for the holder to choose a PIN (A94). The link is sent once, and
+// again when an operator wants it; when its time is over, so is the order's.
+func (e *Engine) awaitPIN(w *work) error {
+	const why = "The holder is to choose the PIN of the key file."
+	now, j := e.Clock.Now(), w.Job(JobSetPIN)
+	if j == nil || w.again {
+		w.begin(JobSetPIN, now)
+		w.end(JobSetPIN, JobWaiting, now, "", why)
+		return &waiting{why: why, until: now.Add(linkLife), begin: func(tx *store.Tx) error { return e.sendPINLink(tx, w) }}
+	}
+	until := j.Started.Add(linkLife)
+	if now.Before(until) {
+		return &waiting{why: why, until: until}
+	}
+	const late = "The holder chose no PIN in time."
+	w.end(JobSetPIN, JobFailed, now, "", late)
+	return &refusal{why: late}
+}
+
 // sendPINLink asks the holder to choose the PIN of a key that is not made yet (A94, A96).
 func (e *Engine) sendPINLink(tx *store.Tx, w *work) error {
+	if _, err := tx.Exec(`DELETE FROM order_links WHERE order_id = $1 AND purpose = $2`, w.ID, string(purposePIN)); err != nil {
+		return err
+	}
 	token := secret.NewToken()
 	link, err := e.link(tx, w.Order, purposePIN, token, e.Clock.Now().Add(linkLife))
 	if err != nil {
@@ -223,7 +245,7 @@ func (e *Engine) SetPIN(ctx context.Context, token, pin string) (*Order, error) 
 		return nil, err
 	}
 	w.end(JobSetPIN, JobSuccess, e.Clock.Now(), "chosen by the holder", "")
-	w.due = e.Clock.Now().Add(e.Settings.Lease)
+	w.Problem, w.due = "", e.Clock.Now().Add(e.Settings.Lease)
 	if err := e.commit(ctx, w, func(tx *store.Tx) error {
 		if err := e.useLink(tx, token); err != nil {
 			return err
@@ -260,19 +282,24 @@ func (e *Engine) Fetch(ctx context.Context, token, pin string) (File, error) {
 	if err != nil {
 		return File{}, err
 	}
-	err = e.commit(ctx, w, func(tx *store.Tx) error {
+	if w.Request.Generation == product.PKCS12WithCAPIN {
+		w.end(JobSendPIN, JobSuccess, e.Clock.Now(), "sent after the file was fetched", "")
+	}
+	if err := e.commit(ctx, w, func(tx *store.Tx) error {
 		if err := e.useLink(tx, token); err != nil {
 			return err
 		}
 		if err := e.sendPIN(tx, w); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM order_files WHERE order_id = $1 AND kind <> $2`, id, fileEscrow); err != nil {
+		if err := e.eraseFiles(tx, id); err != nil {
 			return err
 		}
 		return e.record(tx, w.Order, "order.fetch", nil)
-	})
-	return File{Name: fileName(w.CommonName) + ".p12", Data: data}, err
+	}); err != nil {
+		return File{}, err
+	}
+	return File{Name: fileName(w.CommonName) + ".p12", Data: data}, nil
 }
 
 func (e *Engine) readFile(q store.Queryer, id, kind string) (data []byte, err error) {
@@ -339,21 +366,21 @@ func (e *Engine) Recover(ctx context.Context, s access.Scope, approval, pin stri
 	if err != nil {
 		return File{}, err
 	}
-	if a.Act != actRecover || a.State != Granted || a.AskedBy != s.Principal().ID {
+	switch {
+	case a.Act != actRecover || a.State != Granted || a.AskedBy != s.Principal().ID:
 		return File{}, fault.Conflictf("order.recovery", "This is not a granted recovery that you asked for.")
+	case e.Clock.Now().After(a.Expires):
+		return File{}, fault.Gonef("order.recovery_ended", "This recovery could be used until %s.", a.Expires.UTC().Format(time.DateTime)).WithNext("Ask for it again.")
 	}
 	sealed, err := e.readFile(e.DB.View(ctx), w.ID, fileEscrow)
-	if errors.Is(err, store.ErrNotFound) {
-		return File{}, fault.Gonef("order.no_escrow", "The key of %s is not kept here.", w.CommonName)
-	}
 	if err != nil {
-		return File{}, err
+		return File{}, noEscrow(w, err)
 	}
 	data, err := e.openFile(ctx, w.Order, sealed, pin)
 	if err != nil {
 		return File{}, err
 	}
-	err = e.DB.Update(ctx, func(tx *store.Tx) error {
+	if err := e.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := e.finishApproval(tx, a, Used); err != nil {
 			return err
 		}
@@ -361,8 +388,18 @@ func (e *Engine) Recover(ctx context.Context, s access.Scope, approval, pin stri
 			return err
 		}
 		return e.record(tx, w.Order, "order.recover", map[string]string{"approval": a.ID})
-	})
-	return File{Name: fileName(w.CommonName) + ".p12", Data: data}, err
+	}); err != nil {
+		return File{}, err
+	}
+	return File{Name: fileName(w.CommonName) + ".p12", Data: data}, nil
+}
+
+// noEscrow says that a key is not kept, if that is why it could not be read.
+func noEscrow(w *work, err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return fault.Gonef("order.no_escrow", "The key of %s is not kept here.", w.CommonName)
+	}
+	return err
 }
 
 // fileName makes a name fit for a file.

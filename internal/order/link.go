@@ -14,11 +14,10 @@ import (
 type purpose string
 
 const (
-	purposePIN    purpose = "pin"     // choose the PIN of a key file
-	purposeFetch  purpose = "fetch"   // fetch the key file
-	purposeCSR    purpose = "csr"     // bring the request of a renewal
-	purposeRevoke purpose = "revoke"  // revoke without an account
-	purposeDecide purpose = "approve" // look at an approval
+	purposePIN    purpose = "pin"    // choose the PIN of a key file
+	purposeFetch  purpose = "fetch"  // fetch the key file
+	purposeCSR    purpose = "csr"    // bring the request of a renewal
+	purposeRevoke purpose = "revoke" // revoke without an account
 )
 
 // linkLife is how long a link waits that asks the holder for something.

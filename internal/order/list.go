@@ -1,8 +1,10 @@
 package order
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -23,15 +25,17 @@ type Filter struct {
 	States   []State
 	Origin   Origin
 	Owner    string
-	Tag      string
+	Tags     []string // all of them
 	Reasons  []authority.Reason
 	// Search finds an order id, a serial number in any spelling, or any part of a
 	// name: an attribute of the subject, an alternative name, or a domain above
 	// one. "*" stands for any ending.
-	Search   string
-	From, To time.Time // of the beginning of validity: from, and before
+	Search string
+	// From and To bound the beginning of validity: from, and before. The latest come
+	// first.
+	From, To time.Time
 	// EndFrom and EndBy pick issued certificates that end in between, the soonest
-	// first. Other lists have the newest first.
+	// first. Other lists have the newest orders first.
 	EndFrom, EndBy time.Time
 }
 
@@ -62,7 +66,7 @@ func (e *Engine) loadFor(ctx context.Context, s access.Scope, p access.Permissio
 	if err := s.Require(p, o.Realm, o.Client); err != nil {
 		return nil, err
 	}
-	return e.load(ctx, id)
+	return e.workOn(ctx, o)
 }
 
 // Certificate is the certificate of an order that was issued.
@@ -85,64 +89,125 @@ func (e *Engine) Chain(ctx context.Context, o *Order) ([][]byte, error) {
 }
 
 // List returns a page of the orders that the caller may see and the cursor of
-// the next one. A search by name has them by name and then the oldest first.
+// the next one. A search by name has them by name and then the oldest first; an
+// order with several names that fit stands at the first of them.
 func (e *Engine) List(ctx context.Context, s access.Scope, f Filter, p store.Page) ([]*Order, string, error) {
 	var q query
-	cond, args := s.Filter(access.CertificateSearch, "o.realm", "o.client", nil)
+	if err := q.search(ctx, e, f.Search); err != nil || q.nothing {
+		return nil, "", err
+	}
+	client := "o.client"
+	if q.named() {
+		client = "n.client" // leads into the index of names
+	}
+	cond, args := s.Filter(access.CertificateSearch, "o.realm", client, q.args)
 	q.conds, q.args = append(q.conds, cond), args
-	q.filter(f)
-	if err := q.search(ctx, e, f.Search); err != nil {
-		return nil, "", err
-	}
-	if q.nothing {
-		return nil, "", nil
-	}
+	q.filter(f, client)
 	q.sort(f)
-	if err := q.after(p); err != nil {
-		return nil, "", err
-	}
-	size := p.Size()
-	type hit struct {
-		order *Order
-		name  string
-	}
-	rows, err := e.DB.View(ctx).Query(q.text(size+1), q.args...)
-	hits, err := store.Collect(rows, err, func(r *store.Rows) (hit, error) {
-		var h hit
-		var err error
-		if q.named() {
-			h.order, err = scan(r, &h.name)
-		} else {
-			h.order, err = scanRow(r)
-		}
-		return h, err
-	})
+	key, more, err := p.Key()
 	if err != nil {
 		return nil, "", err
 	}
-	next := ""
-	if len(hits) > size {
-		hits = hits[:size]
-		last := hits[size-1]
-		next = q.cursor(last.order, last.name)
-	}
-	list := make([]*Order, 0, len(hits))
-	for _, h := range hits {
-		if !slices.ContainsFunc(list, func(o *Order) bool { return o.ID == h.order.ID }) {
-			list = append(list, h.order)
+	size := p.Size()
+	var list []hit
+	for len(list) <= size {
+		from := q
+		if more {
+			from.after(key)
+		}
+		hits, err := e.hits(ctx, &from, size+1)
+		if err != nil {
+			return nil, "", err
+		}
+		full := len(hits) > size
+		if full {
+			key, more = q.key(hits[size]), true
+		}
+		if q.prefix {
+			if hits, err = e.firsts(ctx, q, hits); err != nil {
+				return nil, "", err
+			}
+		}
+		list = append(list, hits...)
+		if !full {
+			break
 		}
 	}
-	return list, next, nil
+	next := ""
+	if len(list) > size {
+		list, next = list[:size], q.key(list[size-1]).Cursor()
+	}
+	out := make([]*Order, len(list))
+	for i, h := range list {
+		out[i] = h.order
+	}
+	return out, next, nil
+}
+
+// A hit is an order with the name by which it was found.
+type hit struct {
+	order *Order
+	name  string
+}
+
+func (e *Engine) hits(ctx context.Context, q *query, limit int) ([]hit, error) {
+	rows, err := e.DB.View(ctx).Query(q.text(limit), q.args...)
+	return store.Collect(rows, err, func(r *store.Rows) (h hit, err error) {
+		if !q.named() {
+			h.order, err = scanRow(r)
+			return h, err
+		}
+		var name []byte
+		h.order, err = scan(r, &name)
+		h.name = string(name)
+		return h, err
+	})
+}
+
+// firsts leaves out hits of orders that have another name before it that fits,
+// by which they were found already.
+func (e *Engine) firsts(ctx context.Context, q query, hits []hit) ([]hit, error) {
+	var sub query
+	ids := make([]string, len(hits))
+	for i, h := range hits {
+		ids[i] = h.order.ID
+	}
+	if len(ids) == 0 {
+		return hits, nil
+	}
+	in(&sub, "id", ids)
+	rows, err := e.DB.View(ctx).Query(`SELECT id, evidence FROM order_work WHERE `+sub.conds[0], sub.args...)
+	first := map[string]string{}
+	_, err = store.Collect(rows, err, func(r *store.Rows) (struct{}, error) {
+		var id, text string
+		var found struct {
+			Names []string `json:"names"`
+		}
+		if err := r.Scan(&id, &text); err != nil {
+			return struct{}{}, err
+		}
+		err := json.Unmarshal([]byte(text), &found)
+		names := searchNames(found.Names)
+		if i, _ := slices.BinarySearch(names, q.low); i < len(names) {
+			first[id] = names[i]
+		}
+		return struct{}{}, err
+	})
+	return slices.DeleteFunc(hits, func(h hit) bool { return first[h.order.ID] != h.name }), err
 }
 
 // query builds one statement over the orders.
 type query struct {
 	conds   []string
 	args    []any
-	from    string // the name index, when that leads
+	from    string // the index of names or tags, when that leads
+	id      string // the column of the order's id in what leads
 	by      string
-	nothing bool // the search can find nothing
-	ending  bool // sorted by the end of validity
+	low     string
+	prefix  bool   // the search is for all names that begin with low
+	nothing bool   // the search can find nothing
+	column  string // sorted by this time before the id; empty: the id alone
+	desc    bool
 }
 
 func (q *query) add(cond string, arg any) {
@@ -162,13 +227,13 @@ func in[T ~string](q *query, column string, values []T) {
 	q.conds = append(q.conds, column+" IN ("+strings.Join(marks, ", ")+")")
 }
 
-func (q *query) filter(f Filter) {
+func (q *query) filter(f Filter, client string) {
 	if f.Realm != "" {
 		q.add("o.realm = $%d", string(f.Realm))
 	}
-	in(q, "o.client", f.Clients)
+	in(q, client, f.Clients)
 	in(q, "o.product", f.Products)
-	if len(f.States) == 1 && f.States[0] == Issued || !f.EndBy.IsZero() {
+	if len(f.States) == 1 && f.States[0] == Issued || f.ending() {
 		q.conds = append(q.conds, "o.state = 'ISSUED'") // written out: an index of some states serves no parameter
 	} else {
 		if len(f.States) > 0 && !slices.Contains(f.States, Issued) {
@@ -187,11 +252,10 @@ func (q *query) filter(f Filter) {
 		q.add("o.origin = $%d", string(f.Origin))
 	}
 	if f.Owner != "" {
+		q.conds = append(q.conds, "o.owner <> ''")
 		q.add("o.owner = $%d", f.Owner)
 	}
-	if f.Tag != "" {
-		q.add("EXISTS (SELECT 1 FROM order_tags t WHERE t.order_id = o.id AND t.tag = $%d)", f.Tag)
-	}
+	q.tags(f)
 	for cond, at := range map[string]time.Time{"o.not_before >= $%d": f.From, "o.not_before < $%d": f.To, "o.not_after >= $%d": f.EndFrom, "o.not_after < $%d": f.EndBy} {
 		if !at.IsZero() {
 			q.add(cond, store.Micros(at))
@@ -199,9 +263,26 @@ func (q *query) filter(f Filter) {
 	}
 }
 
+// tags narrows to orders with all of some tags. Without another lead, the index
+// of tags leads.
+func (q *query) tags(f Filter) {
+	tags := f.Tags
+	if len(tags) > 0 && q.from == "" && !f.ending() && !f.beginning() {
+		q.from, q.id = "order_tags l JOIN orders o ON o.id = l.order_id", "l.order_id"
+		q.add("l.tag = $%d", tags[0])
+		tags = tags[1:]
+	}
+	for _, t := range tags {
+		q.add("EXISTS (SELECT 1 FROM order_tags t WHERE t.order_id = o.id AND t.tag = $%d)", t)
+	}
+}
+
+func (f Filter) ending() bool    { return !f.EndFrom.IsZero() || !f.EndBy.IsZero() }
+func (f Filter) beginning() bool { return !f.From.IsZero() || !f.To.IsZero() }
+
 // search narrows by order id, serial number or part of a name.
 func (q *query) search(ctx context.Context, e *Engine, text string) error {
-	text = strings.ToLower(strings.TrimSpace(text))
+	text = strings.ToLower(strings.TrimSpace(strings.ReplaceAll(strings.ToValidUTF8(text, ""), "\x00", "")))
 	if text == "" || text == "*" {
 		return nil
 	}
@@ -215,69 +296,74 @@ func (q *query) search(ctx context.Context, e *Engine, text string) error {
 		q.nothing = id == ""
 		return err
 	}
-	q.from = "order_names n JOIN orders o ON o.id = n.order_id"
-	// A wildcard name is found by itself and by the domain below the star.
-	if strings.HasPrefix(text, "*.") && !strings.HasSuffix(text[1:], "*") {
-		q.add("n.name = $%d", text[2:])
+	q.from, q.id = "order_names n JOIN orders o ON o.id = n.order_id", "n.order_id"
+	// A wildcard name is found by the domain below the star.
+	if rest, ok := strings.CutPrefix(text, "*."); ok && !strings.HasSuffix(rest, "*") {
+		q.add("n.name = $%d", []byte(rest))
 		return nil
 	}
-	if prefix, open := strings.CutSuffix(text, "*"); open {
-		q.add("n.name >= $%d", prefix)
-		q.add("n.name < $%d", prefix+"\U0010FFFF")
-		return nil
-	}
-	q.add("n.name >= $%d", text)
-	q.add("n.name < $%d", text+"\U0010FFFF")
+	q.low, q.prefix = strings.TrimSuffix(text, "*"), true
+	q.add("n.name >= $%d", []byte(q.low))
+	q.add("n.name < $%d", append([]byte(q.low), 0xff)) // no UTF-8 holds this byte
 	return nil
 }
 
-func (q *query) named() bool { return q.from != "" }
+func (q *query) named() bool { return strings.HasPrefix(q.from, "order_names") }
 
 func (q *query) sort(f Filter) {
+	if q.id == "" {
+		q.id = "o.id"
+	}
 	switch {
 	case q.named():
 		q.by = "n.name, n.order_id"
-	case !f.EndBy.IsZero():
-		q.ending, q.by = true, "o.not_after, o.id"
+	case f.ending():
+		q.column, q.by = "o.not_after", "o.not_after, "+q.id
+	case f.beginning():
+		q.column, q.desc, q.by = "o.not_before", true, "o.not_before DESC, "+q.id+" DESC"
 	default:
-		q.by = "o.id DESC"
+		q.desc, q.by = true, q.id+" DESC"
 	}
 }
 
-// after continues behind the page's cursor.
-func (q *query) after(p store.Page) error {
-	key, ok, err := p.Key()
-	if err != nil || !ok {
-		return err
+// after continues behind a key.
+func (q *query) after(key store.Key) {
+	q.conds, q.args = slices.Clone(q.conds), slices.Clone(q.args)
+	sign := ">"
+	if q.desc {
+		sign = "<"
 	}
-	switch {
+	pair := func(columns string, a, b any) {
+		q.args = append(q.args, a, b)
+		q.conds = append(q.conds, fmt.Sprintf("(%s) %s ($%d, $%d)", columns, sign, len(q.args)-1, len(q.args)))
+	}
+	switch name, id, _ := strings.Cut(key.ID, "\x00"); {
 	case q.named():
-		name, id, _ := strings.Cut(key.ID, "\x00")
-		q.args = append(q.args, name, id)
-		q.conds = append(q.conds, fmt.Sprintf("(n.name, n.order_id) > ($%d, $%d)", len(q.args)-1, len(q.args)))
-	case q.ending:
-		q.args = append(q.args, key.Sort, key.ID)
-		q.conds = append(q.conds, fmt.Sprintf("(o.not_after, o.id) > ($%d, $%d)", len(q.args)-1, len(q.args)))
+		pair("n.name, n.order_id", []byte(name), id)
+	case q.column != "":
+		pair(q.column+", "+q.id, key.Sort, key.ID)
 	default:
-		q.add("o.id < $%d", key.ID)
+		q.add(q.id+" "+sign+" $%d", key.ID)
 	}
-	return nil
 }
 
-func (q *query) cursor(last *Order, name string) string {
+func (q *query) key(last hit) store.Key {
+	k := store.Key{ID: last.order.ID}
 	switch {
 	case q.named():
-		return store.Key{ID: name + "\x00" + last.ID}.Cursor()
-	case q.ending:
-		return store.Key{Sort: store.Micros(last.NotAfter), ID: last.ID}.Cursor()
+		k.ID = last.name + "\x00" + last.order.ID
+	case q.column == "o.not_after":
+		k.Sort = store.Micros(last.order.NotAfter)
+	case q.column == "o.not_before":
+		k.Sort = store.Micros(last.order.NotBefore)
 	}
-	return store.Key{ID: last.ID}.Cursor()
+	return k
 }
 
 func (q *query) text(limit int) string {
-	from, what := "orders o", columns
+	from, what := cmp.Or(q.from, "orders o"), columns
 	if q.named() {
-		from, what = q.from, columns+", n.name"
+		what += ", n.name"
 	}
 	return fmt.Sprintf(`SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT %d`, what, from, strings.Join(q.conds, " AND "), q.by, limit)
 }

@@ -75,6 +75,14 @@ func (e *Engine) tell(tx *store.Tx, w *work, ev Event, data map[string]string) e
 // first mailbox that the certificate names (A96), or the one that the order says
 // (A100).
 func holderOf(w *work) string {
+	if mail := mailboxOf(w); mail != "" {
+		return mail
+	}
+	return w.Request.Holder
+}
+
+// mailboxOf is the first mailbox that the certificate names, or empty.
+func mailboxOf(w *work) string {
 	if w.profile != nil && len(w.profile.Mailboxes) > 0 {
 		return w.profile.Mailboxes[0]
 	}
@@ -83,5 +91,5 @@ func holderOf(w *work) string {
 			return n
 		}
 	}
-	return w.Request.Holder
+	return ""
 }

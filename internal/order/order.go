@@ -60,10 +60,6 @@ func (s State) Final() bool {
 	return false
 }
 
-// held tells whether an order in this state has a serial number under which
-// something may have been signed.
-func (s State) held() bool { return s == PreIssue || s == Issue }
-
 // An Order is one certificate's way, from request to end.
 type Order struct {
 	ID             string

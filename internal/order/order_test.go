@@ -17,7 +17,8 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
-// A105–A118, A136–A141: a private server certificate goes from request to
+// A28, A78, A105, A106, A107, A109, A110, A111, A113, A115, A116, A117, A136, A137,
+// A140, A141: a private server certificate goes from request to
 // certificate at once, and every step it took is there to be seen.
 func TestServerCertificateIsIssuedAtOnceAndShowsItsSteps(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -100,7 +101,7 @@ func TestWhatCannotBeIssuedIsRefusedAtOnce(t *testing.T) {
 	})
 }
 
-// A109, A111: control over a name that is not shown yet makes the order wait,
+// A109, A111, A138, A181: control over a name that is not shown yet makes the order wait,
 // and it goes on by itself when it is.
 func TestOrderWaitsForDomainControlAndGoesOn(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -149,7 +150,7 @@ func TestControlThatWillNotBeShownFailsTheOrder(t *testing.T) {
 	})
 }
 
-// A16: CAA says no, yes, or cannot be asked for now.
+// A16, A145: CAA says no, yes, or cannot be asked for now.
 func TestCAADecides(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
@@ -190,7 +191,7 @@ func TestOrderThatNeverSucceedsFailsInTheEnd(t *testing.T) {
 	})
 }
 
-// A76, A120, A121: approvals, by somebody else, by several, refused, in time.
+// A41, A76, A120, A121, A158: approvals, by somebody else, by several, refused, in time.
 func TestApprovals(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
@@ -271,7 +272,7 @@ func (b *bench) invariantsOpen() {
 	}
 }
 
-// A148–A152, A103: revoked at once, taken from where it was published, and not twice.
+// A103, A117, A148, A152: revoked at once, taken from where it was published, and not twice.
 func TestRevocation(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sealwright/sealwright/internal/access"
@@ -20,8 +21,9 @@ const sweepBatch = 100
 // A Renewal is how a certificate may be followed by the next (A162 to A168).
 type Renewal struct {
 	Rule  product.Renewal
+	Ended bool      // the product is retired or over: there are no orders for it any more
 	Done  int       // renewals so far, in the whole chain
-	From  time.Time // when it may begin
+	From  time.Time // when it may begin: so many days before the end, and not in the first half
 	Until time.Time // the end of the certificate
 }
 
@@ -36,6 +38,10 @@ func (e *Engine) RenewalOf(ctx context.Context, o *Order) (Renewal, error) {
 	}
 	rule := p.Definition.Rules.Renewal
 	r := Renewal{Rule: rule, From: o.NotAfter.AddDate(0, 0, -rule.DaysBefore), Until: o.NotAfter}
+	if half := o.NotBefore.Add(o.NotAfter.Sub(o.NotBefore) / 2); r.From.Before(half) {
+		r.From = half // a short life would be renewed as soon as it began
+	}
+	r.Ended = p.Retired || !p.Expires.IsZero() && !e.Clock.Now().Before(p.Expires)
 	chain, err := e.Predecessors(ctx, o)
 	r.Done = len(chain)
 	return r, err
@@ -66,10 +72,13 @@ func (e *Engine) Renew(ctx context.Context, s access.Scope, id string, csr []byt
 	if err := renewal.check(w.Order, e.Clock.Now()); err != nil {
 		return nil, err
 	}
+	if open, err := e.renewing(ctx, id); err != nil || open {
+		return nil, errors.Join(err, errRenewing(w.CommonName))
+	}
 	r := Request{
 		Client: w.Client, Product: w.Product, CSR: csr, Asked: w.Request, Origin: FromRenewal, Owner: w.Owner, Later: true, predecessor: w.ID,
 	}
-	r.Asked.NotBefore, r.Asked.KeyOnly = time.Time{}, false
+	r.Asked.NotBefore = time.Time{}
 	if r.Tags, err = e.tagsOf(ctx, id); err != nil {
 		return nil, err
 	}
@@ -80,6 +89,10 @@ func (e *Engine) Renew(ctx context.Context, s access.Scope, id string, csr []byt
 		return e.awaitCSR(ctx, s, w, r)
 	}
 	return e.Create(ctx, s, r)
+}
+
+func errRenewing(cn string) error {
+	return fault.Conflictf("order.renewing", "A renewal of the certificate %s is under way.", cn)
 }
 
 func (e *Engine) tagsOf(ctx context.Context, id string) ([]string, error) {
@@ -93,6 +106,8 @@ func (r Renewal) check(o *Order, now time.Time) error {
 		return fault.Conflictf("order.not_issued", "The order %s is %s; only a valid certificate is renewed.", o.CommonName, o.State)
 	case o.Successor != "":
 		return fault.Conflictf("order.renewed", "The certificate %s was renewed by the order %s.", o.CommonName, o.Successor)
+	case r.Ended:
+		return fault.Conflictf("order.product_ended", "There are no orders for the product %q any more.", o.ProductName).WithNext("Order a certificate of another product.")
 	case r.Rule.Mode == product.NoRenewal:
 		return fault.Conflictf("order.no_renewal", "The product %q has no renewal.", o.ProductName).WithNext("Order a new certificate.")
 	case r.Rule.Count > 0 && r.Done >= r.Rule.Count:
@@ -118,13 +133,20 @@ func (e *Engine) awaitCSR(ctx context.Context, s access.Scope, old *work, r Requ
 	w.begin(JobRenewal, now)
 	w.end(JobRenewal, JobWaiting, now, "", w.Problem)
 	token := secret.NewToken()
-	return w.Order, e.commit(ctx, w, func(tx *store.Tx) error {
+	err = e.commit(ctx, w, func(tx *store.Tx) error {
 		link, err := e.link(tx, w.Order, purposeCSR, token, old.NotAfter)
 		if err != nil {
 			return err
 		}
 		return e.tell(tx, w, EventRenewalLink, map[string]string{"link": link})
 	})
+	if errors.Is(err, store.ErrExists) {
+		return nil, errRenewing(w.CommonName)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return w.Order, nil
 }
 
 // SubmitCSR brings the request of a renewal that waits for it, by an operator.
@@ -156,6 +178,14 @@ func (e *Engine) bring(ctx context.Context, w *work, csr []byte, also func(tx *s
 	if len(csr) == 0 {
 		return nil, fault.Invalidf("csr.empty", "There is no certificate request.").WithField("csr")
 	}
+	old, err := e.get(ctx, w.Predecessor)
+	if err != nil {
+		return nil, err
+	}
+	if old.State != Issued {
+		return nil, fault.Conflictf("order.not_issued", "The certificate %s is %s; only a valid certificate is renewed.", old.CommonName, old.State).WithNext("Order a new certificate.")
+	}
+	names := w.Evidence.Names
 	if err := e.takeCSR(w, csr); err != nil {
 		return nil, err
 	}
@@ -166,7 +196,10 @@ func (e *Engine) bring(ctx context.Context, w *work, csr []byte, also func(tx *s
 	w.end(JobRenewal, JobSuccess, now, "request brought", "")
 	w.State, w.Problem, w.due = KeyValidation, "", now.Add(e.Settings.Lease)
 	if err := e.commit(ctx, w, func(tx *store.Tx) error {
-		if err := enterNames(tx, w.ID, w.Evidence.Names); err != nil {
+		if err := dropNames(tx, w.ID, names); err != nil {
+			return err
+		}
+		if err := enterNames(tx, w.Order, w.Evidence.Names); err != nil {
 			return err
 		}
 		if also != nil {
@@ -237,7 +270,7 @@ func (e *Engine) Remind(ctx context.Context) error {
 		if i+1 < len(days) {
 			later = later.AddDate(0, 0, days[i+1]) // who is within the next reminder gets that one only
 		}
-		if err := e.walk(ctx, fmt.Sprintf("remind-%d", n), n, later, e.remind); err != nil {
+		if err := e.walk(ctx, fmt.Sprintf("remind-%d", n), n, later, func(ctx context.Context, w *work, m mark) error { return e.remind(ctx, w, m, n) }); err != nil {
 			return err
 		}
 	}
@@ -307,12 +340,14 @@ func advance(tx *store.Tx, m mark) error {
 	return err
 }
 
-func (e *Engine) remind(ctx context.Context, w *work, m mark) error {
+// remind tells of a certificate that ends in so many days, unless that was so
+// from its beginning.
+func (e *Engine) remind(ctx context.Context, w *work, m mark, days int) error {
 	return e.DB.Update(ctx, func(tx *store.Tx) error {
 		if err := advance(tx, m); err != nil {
 			return err
 		}
-		if w.Successor != "" || !w.product.Definition.Rules.Notify.Expiry {
+		if w.Successor != "" || !w.product.Definition.Rules.Notify.Expiry || w.NotBefore.After(w.NotAfter.AddDate(0, 0, -days)) {
 			return nil
 		}
 		return e.tell(tx, w, EventExpiry, map[string]string{"days": fmt.Sprint(daysLeft(w.NotAfter, e.Clock.Now())), "run": m.name})
@@ -321,8 +356,9 @@ func (e *Engine) remind(ctx context.Context, w *work, m mark) error {
 
 func daysLeft(end, now time.Time) int { return int(end.Sub(now).Round(time.Hour).Hours()) / 24 }
 
-// renewAt begins the renewal of one certificate if its rule's day is this one,
-// or tells that somebody should.
+// renewAt begins the renewal of one certificate if its rule's day has come, or
+// tells that somebody should. A renewal that failed is begun again at the next of
+// the days.
 func (e *Engine) renewAt(ctx context.Context, w *work, m mark, days int) error {
 	renewal, err := e.RenewalOf(ctx, w.Order)
 	if err != nil && !errors.Is(err, fault.NotFound) {
@@ -336,30 +372,28 @@ func (e *Engine) renewAt(ctx context.Context, w *work, m mark, days int) error {
 			return also(tx)
 		})
 	}
-	if err != nil || nearest(renewal.Rule.DaysBefore) != days || renewal.check(w.Order, e.Clock.Now()) != nil {
+	if err != nil || renewal.Rule.Mode == product.NoRenewal || nearest(renewal.Rule.DaysBefore) < days {
 		return pass(nil)
 	}
-	if renewal.Rule.Mode == product.ManualRenewal {
+	due := func(reason string) error {
 		return pass(func(tx *store.Tx) error {
-			return e.tell(tx, w, EventRenewalDue, map[string]string{"days": fmt.Sprint(daysLeft(w.NotAfter, e.Clock.Now()))})
+			return e.tell(tx, w, EventRenewalDue, map[string]string{"days": fmt.Sprint(daysLeft(w.NotAfter, e.Clock.Now())), "reason": reason})
 		})
 	}
-	open, err := e.renewing(ctx, w.ID)
-	if err != nil {
-		return err
-	}
-	if !open {
-		if _, err := e.Renew(ctx, access.System("renewal"), w.ID, nil); err != nil {
-			if f := fault.Of(err); f.Kind != fault.Invalid && f.Kind != fault.Conflict {
-				return err
-			}
-			// The policy of today does not allow what was allowed then: people decide.
-			return pass(func(tx *store.Tx) error {
-				return e.tell(tx, w, EventRenewalDue, map[string]string{"days": fmt.Sprint(daysLeft(w.NotAfter, e.Clock.Now())), "reason": fault.Of(err).Message})
-			})
+	if renewal.Rule.Mode == product.ManualRenewal {
+		if renewal.check(w.Order, e.Clock.Now()) != nil {
+			return pass(nil)
 		}
+		return due("")
 	}
-	return pass(nil)
+	_, err = e.Renew(ctx, access.System("renewal"), w.ID, nil)
+	switch f := fault.Of(err); {
+	case err == nil, slices.Contains([]string{"order.renewing", "order.renewed", "order.too_early", "order.not_issued"}, f.Code):
+		return pass(nil)
+	case f.Kind == fault.Invalid, f.Kind == fault.Conflict:
+		return due(f.Message) // the policy of today does not allow what was allowed then: people decide
+	}
+	return err
 }
 
 // nearest is the walk that serves a rule.
@@ -375,6 +409,6 @@ func nearest(daysBefore int) int {
 // renewing tells whether a renewal of an order is under way.
 func (e *Engine) renewing(ctx context.Context, id string) (bool, error) {
 	var n int64
-	err := e.DB.View(ctx).QueryRow(`SELECT COUNT(*) FROM orders WHERE predecessor = $1 AND state NOT IN ('FAILED', 'REJECTED', 'UNKNOWN')`, id).Scan(&n)
+	err := e.DB.View(ctx).QueryRow(`SELECT COUNT(*) FROM orders WHERE predecessor = $1 AND predecessor <> '' AND state NOT IN ('FAILED', 'REJECTED', 'UNKNOWN')`, id).Scan(&n)
 	return n > 0, err
 }

@@ -1,7 +1,9 @@
 package order
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -69,8 +71,8 @@ func (e *Engine) revoke(ctx context.Context, w *work, r Revocation, by string, a
 	if err != nil {
 		return err
 	}
-	now := e.Clock.Now()
-	if w.RevokedAt.IsZero() {
+	now, first := e.Clock.Now(), w.RevokedAt.IsZero()
+	if first {
 		w.RevokedAt = now
 	}
 	w.State, w.Reason = Revoked, r.Reason
@@ -89,21 +91,28 @@ func (e *Engine) revoke(ctx context.Context, w *work, r Revocation, by string, a
 				return err
 			}
 		}
-		if err := e.eraseFiles(tx, w.ID); err != nil {
-			return err
+		if w.Reason != authority.CertificateHold { // that may be released
+			if err := e.eraseFiles(tx, w.ID); err != nil {
+				return err
+			}
 		}
 		if w.product.Definition.Rules.Notify.Revocation {
 			if err := e.tell(tx, w, EventRevoked, map[string]string{"reason": r.Reason.String(), "by": by, "run": fmt.Sprint(w.Job(JobRevoke).Runs)}); err != nil {
 				return err
 			}
 		}
-		if err := e.count(tx, w.Order, "revoked"); err != nil {
-			return err
+		if first {
+			if err := e.count(tx, w.Order, "revoked"); err != nil {
+				return err
+			}
 		}
 		if also != nil {
 			if err := also(tx); err != nil {
 				return err
 			}
+		}
+		if err := lapseOpen(tx, w.ID, actRevoke); err != nil {
+			return err
 		}
 		return e.record(tx, w.Order, "order.revoke", map[string]string{"reason": r.Reason.String(), "why": r.Why, "who": r.Who, "serial": w.Serial})
 	})
@@ -135,11 +144,21 @@ func (e *Engine) Release(ctx context.Context, s access.Scope, id, why string) (*
 	if err != nil {
 		return nil, err
 	}
+	record, err := e.Certificate(ctx, w.Order)
+	if err != nil {
+		return nil, err
+	}
+	published := e.Publisher != nil && w.Job(JobPublish) != nil
 	w.State, w.Reason, w.RevokedAt = Issued, authority.Unspecified, time.Time{}
 	w.end(JobRevoke, JobSuccess, e.Clock.Now(), "released: "+why, "")
 	return w.Order, e.commit(ctx, w, func(tx *store.Tx) error {
 		if err := e.CA.Release(tx, w.Authority, serial, why); err != nil {
 			return err
+		}
+		if published {
+			if err := e.queuePublication(tx, w, record.DER); err != nil {
+				return err
+			}
 		}
 		return e.record(tx, w.Order, "order.release", map[string]string{"why": why})
 	})
@@ -164,7 +183,8 @@ func (e *Engine) RevokeByLink(ctx context.Context, token string, reason authorit
 }
 
 // RevokeKey revokes every certificate with a key, such as one that was proven to
-// be compromised. It returns how many it revoked.
+// be compromised. It returns how many it revoked; one that cannot be revoked does
+// not keep it from the others. It may be repeated.
 func (e *Engine) RevokeKey(ctx context.Context, spki []byte, r Revocation, by string) (int, error) {
 	rows, err := e.DB.View(ctx).Query(`SELECT order_id FROM order_keys WHERE spki = $1 ORDER BY order_id`, keyTag(spki))
 	ids, err := store.Collect(rows, err, func(r *store.Rows) (id string, err error) { return id, r.Scan(&id) })
@@ -172,20 +192,37 @@ func (e *Engine) RevokeKey(ctx context.Context, spki []byte, r Revocation, by st
 		return 0, err
 	}
 	n := 0
+	var failed error
 	for _, id := range ids {
+		done, err := e.revokeIfKey(ctx, id, spki, r, by)
+		if done {
+			n++
+		}
+		if err != nil {
+			failed = errors.Join(failed, fmt.Errorf("order %s: %w", id, err))
+		}
+	}
+	return n, failed
+}
+
+// raceTries is how often a step that nobody watches is tried again when somebody
+// else changed the order at the same moment.
+const raceTries = 5
+
+func (e *Engine) revokeIfKey(ctx context.Context, id string, spki []byte, r Revocation, by string) (bool, error) {
+	for try := 1; ; try++ {
 		w, err := e.load(ctx, id)
 		if err != nil {
-			return n, err
+			return false, err
 		}
-		if !sameKey(w.spki, spki) || w.mayRevoke(r) != nil || w.State == Revoked && w.Reason == r.Reason {
-			continue
+		if !bytes.Equal(w.spki, spki) || w.mayRevoke(r) != nil || w.State == Revoked && w.Reason == r.Reason {
+			return false, nil
 		}
-		if err := e.revoke(ctx, w, r, by, nil); err != nil {
-			return n, err
+		err = e.revoke(ctx, w, r, by, nil)
+		if try == raceTries || fault.Of(err).Code != "order.changed" {
+			return err == nil, err
 		}
-		n++
 	}
-	return n, nil
 }
 
 // A BulkResult is what became of one order of many.
@@ -243,7 +280,9 @@ func (e *Engine) Cancel(ctx context.Context, s access.Scope, id, why string) (*O
 	return w.Order, e.close(ctx, w, Failed, "Cancelled by "+s.Principal().Name+". "+why)
 }
 
-// Retry takes up an order at once that waits for its next attempt.
+// Retry takes up an order at once that waits for its next attempt. Where the
+// holder is to choose a PIN, a new link is sent in place of the one before. One
+// that waits for an approval or a request is a Conflict.
 func (e *Engine) Retry(ctx context.Context, s access.Scope, id string) (*Order, error) {
 	w, err := e.loadFor(ctx, s, access.CertificateOrder, id)
 	if err != nil {
@@ -252,7 +291,10 @@ func (e *Engine) Retry(ctx context.Context, s access.Scope, id string) (*Order, 
 	if w.State.Final() {
 		return nil, fault.Conflictf("order.final", "The order %s is %s; place a new one.", w.CommonName, w.State)
 	}
-	w.Evidence.Attempts = 0
+	if w.State == PendingCSR || w.State == PendingAuth && w.Evidence.ApprovedBy == "" {
+		return nil, fault.Conflictf("order.waits", "The order %s waits for somebody: %s", w.CommonName, w.Problem)
+	}
+	w.Evidence.Attempts, w.again = 0, true
 	return w.Order, e.goOn(ctx, w)
 }
 

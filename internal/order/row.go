@@ -73,12 +73,23 @@ func insert(tx *store.Tx, o *Order, names []string) error {
 		return err
 	}
 	tx.AfterCommit(func() { o.version = 1 })
-	return enterNames(tx, o.ID, names)
+	return enterNames(tx, o, names)
 }
 
-func enterNames(tx *store.Tx, id string, names []string) error {
+// enterNames makes an order findable. Names are bytes to the database, so that
+// it compares them alike whatever its collation.
+func enterNames(tx *store.Tx, o *Order, names []string) error {
 	for _, name := range searchNames(names) {
-		if _, err := tx.Exec(`INSERT INTO order_names (name, order_id) VALUES ($1, $2) ON CONFLICT (name, order_id) DO NOTHING`, name, id); err != nil {
+		if _, err := tx.Exec(`INSERT INTO order_names (name, order_id, client) VALUES ($1, $2, $3) ON CONFLICT (name, order_id) DO NOTHING`, []byte(name), o.ID, o.Client); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func dropNames(tx *store.Tx, id string, names []string) error {
+	for _, name := range searchNames(names) {
+		if _, err := tx.Exec(`DELETE FROM order_names WHERE name = $1 AND order_id = $2`, []byte(name), id); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,20 @@ func (e *Engine) submit(_ context.Context, w *work) (State, error) {
 	if w.Request.AwaitCSR {
 		return PendingCSR, nil
 	}
+	rules := w.product.Definition.Rules
+	for _, part := range []struct {
+		asked bool
+		there bool
+		what  string
+	}{
+		{rules.DomainControl != product.NoDomainControl || rules.Mailbox || rules.CAA, e.Domains != nil, "has no validation of domains and mailboxes"},
+		{rules.CT.On, e.Logs != nil, "knows no certificate transparency logs"},
+		{len(rules.Publication.Publishers) > 0, e.Publisher != nil, "publishes nothing"},
+	} {
+		if part.asked && !part.there {
+			return "", &refusal{why: fmt.Sprintf("This installation %s, but the product %q asks for it.", part.what, w.product.Name)}
+		}
+	}
 	return KeyValidation, nil
 }
 
@@ -39,16 +53,11 @@ func (e *Engine) validateKey(ctx context.Context, w *work) (State, error) {
 		return GenerateTBS, nil
 	}
 	if len(w.sealedKey) == 0 {
-		if w.Request.Generation.PINByHolder() && w.pin == "" {
-			w.begin(JobSetPIN, e.Clock.Now())
-			w.end(JobSetPIN, JobWaiting, e.Clock.Now(), "", "waits for the holder to choose the PIN")
-			return "", &waiting{why: "The holder is to choose the PIN of the key file.", until: e.Clock.Now().Add(linkLife), begin: func(tx *store.Tx) error { return e.sendPINLink(tx, w) }}
+		if w.Request.Generation.PINByHolder() {
+			return "", e.awaitPIN(w)
 		}
 		if err := e.makeKey(ctx, w); err != nil {
 			return "", err
-		}
-		if w.pin != "" {
-			w.end(JobSetPIN, JobSuccess, e.Clock.Now(), "chosen by the holder", "")
 		}
 	}
 	w.Job(JobKey).Response = "made here, " + string(w.product.Definition.Key.Types[0])
@@ -100,7 +109,7 @@ func (e *Engine) plan(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	w.intent = intent
+	w.intent, w.Evidence.Precert, w.Evidence.SCTs = intent, nil, nil
 	w.Authority, w.NotBefore, w.NotAfter = intent.Authority, intent.NotBefore, intent.NotAfter
 	return nil
 }
@@ -114,7 +123,7 @@ func (e *Engine) resolve(ctx context.Context, w *work) error {
 	if err != nil {
 		return err
 	}
-	if w.profile, err = w.product.Resolve(r, e.Clock.Now(), w.Request.rows()); err != nil {
+	if w.profile, err = w.product.Resolve(r, e.Clock.Now(), w.Request.Records); err != nil {
 		return &refusal{fault.Of(err).Message, err}
 	}
 	w.CommonName, w.Subject = w.profile.CommonName, w.profile.SubjectText
@@ -164,9 +173,6 @@ func (w *work) needsDomains() bool {
 const controlCheck = time.Hour
 
 func (e *Engine) validateDomains(ctx context.Context, w *work) (string, error) {
-	if e.Domains == nil {
-		return "", &refusal{why: "This installation validates no domains, but the product asks for it."}
-	}
 	rules := w.product.Definition.Rules
 	need := domainval.Order{ID: w.ID, Realm: w.Realm, Client: w.Client, Names: append(append([]string(nil), w.profile.DomainNames...), w.profile.IPs...), Public: rules.PublicTrust}
 	if rules.DomainControl == product.EmailLink {
@@ -179,9 +185,6 @@ func (e *Engine) validateDomains(ctx context.Context, w *work) (string, error) {
 }
 
 func (e *Engine) validateMailboxes(ctx context.Context, w *work) (string, error) {
-	if e.Domains == nil {
-		return "", &refusal{why: "This installation validates no mailboxes, but the product asks for it."}
-	}
 	return e.prove(ctx, w, "the mailboxes", func(tx *store.Tx) error {
 		for _, address := range w.profile.Mailboxes {
 			if _, err := e.Domains.BeginMail(tx, domainval.MailOrder{
@@ -196,17 +199,20 @@ func (e *Engine) validateMailboxes(ctx context.Context, w *work) (string, error)
 }
 
 // prove begins validations where there are none yet, and says whether all are
-// done. Beginning is idempotent: it also opens again what has become too old.
+// done. Beginning is idempotent: it also opens again what has become too old, and
+// would do so with what nobody has shown in time or somebody has refused, so it is
+// asked first whether that is how it ended.
 func (e *Engine) prove(ctx context.Context, w *work, what string, begin func(tx *store.Tx) error) (string, error) {
 	var status domainval.Status
 	before := w.due
 	w.due = e.Clock.Now().Add(e.Settings.Lease)
-	err := e.commit(ctx, w, func(tx *store.Tx) error {
-		if err := begin(tx); err != nil {
+	err := e.commit(ctx, w, func(tx *store.Tx) (err error) {
+		if status, err = e.Domains.Status(tx, w.ID); err != nil || status.Failed {
 			return err
 		}
-		var err error
-		status, err = e.Domains.Status(tx, w.ID)
+		if err = begin(tx); err == nil {
+			status, err = e.Domains.Status(tx, w.ID)
+		}
 		return err
 	})
 	if err != nil {
@@ -224,9 +230,6 @@ func (e *Engine) prove(ctx context.Context, w *work, what string, begin func(tx 
 }
 
 func (e *Engine) checkCAA(ctx context.Context, w *work) (string, error) {
-	if e.Domains == nil {
-		return "", &refusal{why: "This installation asks for no CAA records, but the product wants it."}
-	}
 	rules := w.product.Definition.Rules
 	until := time.Time{}
 	for _, ask := range []struct {
@@ -287,10 +290,18 @@ func summary(r lint.Report) string {
 
 // authorise waits until enough people have said yes, where the product asks them.
 func (e *Engine) authorise(ctx context.Context, w *work) (State, error) {
+	missing, err := e.needsDocuments(ctx, w)
+	switch {
+	case err != nil:
+		return "", err
+	case missing:
+		return "", &waiting{why: "The product asks for documents, which are still to come."}
+	}
 	rule := w.product.Definition.Rules.Issue
 	if rule.Count > 0 && w.Evidence.ApprovedBy == "" {
-		until := e.Clock.Now().Add(e.approvalLife(rule))
-		return "", &waiting{why: "Somebody has to approve the order.", until: until, begin: func(tx *store.Tx) error {
+		// It does not look by itself: a decision takes it up, and an approval that
+		// nobody decides lapses.
+		return "", &waiting{why: "Somebody has to approve the order.", begin: func(tx *store.Tx) error {
 			return e.ask(tx, w, actIssue, rule, map[string]string{"amendedBy": w.Evidence.AmendedBy})
 		}}
 	}

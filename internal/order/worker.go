@@ -85,11 +85,11 @@ func (e *Engine) takeUp(ctx context.Context, id string, version int64) error {
 
 // goOn takes a stored order further from where it stands.
 func (e *Engine) goOn(ctx context.Context, w *work) error {
-	if w.State.Final() || w.State == PendingCSR {
+	switch {
+	case w.State == PendingCSR:
+		return e.expireCSR(ctx, w)
+	case w.State.Final():
 		return e.rest(ctx, w)
-	}
-	if w.State == PendingAuth && w.Evidence.ApprovedBy == "" {
-		return nil // expiry is the approvals' own sweep
 	}
 	if w.Serial != "" {
 		if w.State == PostValid || w.State == Finalize {
@@ -101,19 +101,16 @@ func (e *Engine) goOn(ctx context.Context, w *work) error {
 		if w.State.Final() {
 			return nil
 		}
-	} else if w.State != New && w.State != KeyValidation {
+	} else if w.State != New {
 		// Nothing was held: what is to be signed is made anew, with fresh dates, and
 		// every check looks again.
-		w.State = GenerateTBS
+		w.State = KeyValidation
 	}
 	return e.run(ctx, w)
 }
 
-// rest takes an order off the queue that has nothing to do.
+// rest takes an order off the queue that has nothing to do by itself.
 func (e *Engine) rest(ctx context.Context, w *work) error {
-	if w.State == PendingCSR {
-		return e.expireCSR(ctx, w)
-	}
 	w.due = time.Time{}
 	return e.commit(ctx, w, nil)
 }
@@ -124,9 +121,17 @@ func (e *Engine) load(ctx context.Context, id string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	return e.workOn(ctx, o)
+}
+
+func (e *Engine) workOn(ctx context.Context, o *Order) (*work, error) {
 	p, err := e.Products.At(ctx, o.Product, o.ProductVersion)
 	if err != nil {
 		return nil, err
+	}
+	if !p.Expires.IsZero() { // the end of a product is that of new orders, not of this one
+		q := *p
+		q.Expires, p = time.Time{}, &q
 	}
 	return &work{Order: o, product: p, stored: true}, nil
 }
@@ -134,7 +139,7 @@ func (e *Engine) load(ctx context.Context, id string) (*work, error) {
 // Wake has an order taken up at once. It is called in the transaction that
 // changed what the order waits for, such as by package domainval.
 func (e *Engine) Wake(tx *store.Tx, id string) error {
-	_, err := tx.Exec(`UPDATE orders SET due = $1 WHERE id = $2 AND state IN ('PRE_VALIDATION', 'PENDING_AUTH', 'KEY_VALIDATION')`, store.Micros(e.Clock.Now()), id)
+	_, err := tx.Exec(`UPDATE orders SET due = $1 WHERE id = $2 AND state IN ('PRE_VALIDATION', 'PENDING_AUTH')`, store.Micros(e.Clock.Now()), id)
 	if err == nil && e.Queue != nil {
 		tx.AfterCommit(func() { e.Queue.Wake(Lane) })
 	}

@@ -200,7 +200,8 @@ type PKI struct {
 	WeakKeys     []string      // files, or directories of files, that list keys known to be weak
 	// LogLists are the certificate transparency logs of each environment, as the
 	// JSON lists that browsers publish; empty: none but our own.
-	LogLists struct{ Preprod, Production string }
+	LogLists    struct{ Preprod, Production string }
+	DataSources string // JSON file of the data sources that products name; empty: none
 	// OwnLog runs a transparency log of this installation, which serves the
 	// environments that have no list. Dev mode has it in any case.
 	OwnLog bool

@@ -199,6 +199,7 @@ func pkiSettings(c *Config) []setting {
 	return []setting{
 		{"pki.approval_life", "How long an approval waits for a decision, unless the product says.", "", duration(&p.ApprovalLife, time.Hour, 365*d)},
 		{"pki.weak_keys", "Files, or directories of files, that list keys known to be weak, such as those of Debian's openssl-blacklist.", `["/etc/sealwright/weak-keys"]`, paths(&p.WeakKeys)},
+		{"pki.data_sources", "JSON file of the databases and directories that products take records from: see the operator guide.", `"/etc/sealwright/sources.json"`, path(&p.DataSources, false)},
 		{"pki.own_log", "Whether this installation runs a transparency log of its own, for environments without a list. Dev mode does in any case.", "", flag(&p.OwnLog)},
 		{"pki.require_sync", "Whether time-stamps are refused while the operating system does not call its clock synchronised.", "", flag(&p.RequireSync)},
 		{"pki.log_list.preprod", "Certificate transparency logs, as a JSON list in the form that browsers publish.", `"/etc/sealwright/logs-preprod.json"`, path(&p.LogLists.Preprod, false)},

@@ -31,11 +31,17 @@ CREATE TABLE orders (
     updated_at      BIGINT NOT NULL
 );
 CREATE INDEX orders_client ON orders (client, id);
+CREATE INDEX orders_realm ON orders (realm, id);
+CREATE INDEX orders_product ON orders (product, id);
+CREATE INDEX orders_owner ON orders (owner, id) WHERE owner <> '';
+CREATE INDEX orders_begin ON orders (not_before, id);
 CREATE INDEX orders_end ON orders (not_after, id) WHERE state = 'ISSUED';
 CREATE INDEX orders_other ON orders (state, id) WHERE state <> 'ISSUED';
 -- When somebody should take an order up: a retry, a wait that ends, or the
 -- lease of the node that works on it.
 CREATE INDEX orders_due ON orders (due, id) WHERE due > 0;
+-- A certificate has one renewal under way, or one successor.
+CREATE UNIQUE INDEX orders_renewal ON orders (predecessor) WHERE predecessor <> '' AND state NOT IN ('FAILED', 'REJECTED', 'UNKNOWN');
 
 CREATE TABLE order_work (
     id         TEXT PRIMARY KEY,
@@ -48,12 +54,15 @@ CREATE TABLE order_work (
 );
 
 -- Every part of a name that an order is found by, in lower case: attributes of
--- the subject, alternative names and the domains above them.
+-- the subject, alternative names and the domains above them; bytes, which
+-- compare alike whatever the collation.
 CREATE TABLE order_names (
-    name     TEXT NOT NULL,
+    name     BYTEA NOT NULL,
     order_id TEXT NOT NULL,
+    client   TEXT NOT NULL,
     PRIMARY KEY (name, order_id)
 );
+CREATE INDEX order_names_client ON order_names (client, name, order_id);
 
 -- Which orders hold a key, by the first 16 bytes of the SHA-256 of its SPKI.
 CREATE TABLE order_keys (
