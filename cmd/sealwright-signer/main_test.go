@@ -131,6 +131,7 @@ func verify(public crypto.PublicKey, opts crypto.SignerOpts, message, digest, si
 	return false
 }
 
+// A24: the key stays in the module, and signs.
 func TestKeysInTheTokenSignThroughTheVault(t *testing.T) {
 	b := newBench(t)
 	algorithms := []keys.Algorithm{keys.P256, keys.P384, keys.P521, keys.RSA2048, keys.RSA3072, keys.Ed25519}

@@ -32,7 +32,7 @@ that is not connected:
   offline$ sealwright ca sign --root root --parent production-root --base-url http://pki.example.com issuing.csr > issuing.crt
   online$  sealwright ca activate --id production-clients-1 issuing.crt`,
 	}
-	cmd.AddCommand(caList(), caCreate(), caNewRoot(), caImport(), caRequest(), caSign(), caActivate(), caCRL(), caSignCRL(), caImportCRL(), caClose())
+	cmd.AddCommand(caList(), caCreate(), caNewRoot(), caImport(), caRequest(), caSign(), caActivate(), caCRL(), caPolicy(), caSignCRL(), caImportCRL(), caClose())
 	return cmd
 }
 

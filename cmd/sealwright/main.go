@@ -16,6 +16,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/config"
 	"github.com/sealwright/sealwright/internal/platform/fault"
 	"github.com/sealwright/sealwright/internal/platform/telemetry"
+	"github.com/sealwright/sealwright/internal/product"
 )
 
 // version is set by the release build: -ldflags "-X main.version=1.2.3".
@@ -50,6 +51,7 @@ Install it:     sealwright init --config sealwright.toml
 		SilenceUsage: true, SilenceErrors: true, Version: versionText(),
 	}
 	cmd.AddCommand(serveCommand(), devCommand(), demoCommand(), initCommand(), configCommand(), caCommand(), auditCommand(),
+		clientCommand(), productCommand(), orderCommand(), domainCommand(), publisherCommand(), timestampCommand(), keysCommand(), externalCommand(), perspectiveCommand(),
 		migrateCommand(), backupCommand(), restoreCommand(), operatorCommand(), benchCommand())
 	return cmd
 }
@@ -70,6 +72,14 @@ func explain(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		return problems.Error()
+	}
+	var refusal *product.Refusal
+	if errors.As(err, &refusal) && len(refusal.Problems) > 1 {
+		text := "There are several problems:"
+		for _, p := range refusal.Problems {
+			text += "\n- " + p.Message
+		}
+		return text
 	}
 	var f *fault.Fault
 	if !errors.As(err, &f) {

@@ -3,9 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +15,11 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sealwright/sealwright/internal/access"
+	"github.com/sealwright/sealwright/internal/house"
+	"github.com/sealwright/sealwright/internal/platform/clock"
+	"github.com/sealwright/sealwright/internal/platform/config"
+	"github.com/sealwright/sealwright/internal/platform/secret"
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
@@ -36,7 +43,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("POSTGRES", storetest.Postgres(t))
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"expand": expand, "await": await},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"expand": expand, "await": await, "capture": capture, "awaitfile": awaitFile, "founded": founded},
 	})
 }
 
@@ -74,6 +81,49 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		if ctx.Err() != nil {
 			ts.Fatalf("nothing listens on port %s: %v", args[0], err)
+		}
+	}
+}
+
+// founded CONFIG DURATION makes the installation as `sealwright init` did that long
+// ago, so that its authorities are older than what they issue now.
+func founded(ts *testscript.TestScript, _ bool, args []string) {
+	ago, err := time.ParseDuration(args[1])
+	ts.Check(err)
+	cfg, err := config.Load(ts.MkAbs(args[0]), nil)
+	ts.Check(err)
+	h, _, err := house.Init(context.Background(), cfg, house.Options{Clock: clock.NewFake(time.Now().Add(-ago)), Logger: slog.New(slog.DiscardHandler)}, house.Founding{
+		Organisation: "Example", Country: "NO",
+		Administrator: access.Administrator{Email: "admin@example.com", Name: "Administrator", Language: "en", Password: secret.New("correct horse battery 9")},
+	})
+	ts.Check(err)
+	ts.Check(h.Close())
+}
+
+// capture NAME PATTERN sets $NAME to what the first group of a pattern matches in
+// the latest output.
+func capture(ts *testscript.TestScript, _ bool, args []string) {
+	found := regexp.MustCompile(args[1]).FindStringSubmatch(ts.ReadFile("stdout"))
+	if len(found) < 2 {
+		ts.Fatalf("%s matches nothing in the output", args[1])
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// awaitfile FILE waits until a file is there; ! awaitfile FILE until it is gone.
+func awaitFile(ts *testscript.TestScript, gone bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		if _, err := os.Stat(ts.MkAbs(args[0])); os.IsNotExist(err) == gone {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			ts.Fatalf("the file %s did not come or go", args[0])
 		}
 	}
 }
