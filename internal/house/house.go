@@ -229,6 +229,9 @@ func (h *House) build(ctx context.Context, o Options, auditKey crypto.Signer) er
 	h.WSCerts = wscert.New(h.DB, h.Authority, h.Handover, h.Vault, h.Pool, h.Outbox, h.Audit, h.Clock, wscert.Settings{
 		Approval: c.Certificate.Approval, Life: wscert.Life{Years: life.Years, Months: life.Months, Days: life.Days},
 		LinkLife: policy.LinkLife, Reminders: c.Certificate.Reminders, Lease: lease, Notify: h.Access.Notified,
+		Known: func(ctx context.Context, spki []byte, key crypto.PublicKey) error {
+			return h.Keys.Known(ctx, spki, key)
+		},
 	})
 	h.APICerts = &apicert.Desk{DB: h.DB, Authority: h.Authority, Vault: h.Vault, Audit: h.Audit, Clock: h.Clock}
 	h.Documents = document.New(h.DB, h.Blobs, h.Audit, h.Clock, document.Settings{Life: c.SDS.Life.AddTo, MaxSize: c.SDS.MaxSize})

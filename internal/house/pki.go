@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -63,9 +64,7 @@ func (h *House) openPKI(ctx context.Context, guard *clock.Guard, lease time.Dura
 			Roles: h.Access.RolesOf, Sources: sources,
 		},
 	})
-	h.Authority.OnChange = func(tx *store.Tx, c authority.Record) error {
-		return errors.Join(h.WSCerts.Follow(tx, c), h.Orders.Follow(tx, c))
-	}
+	h.Authority.OnChange = h.changed
 	h.External = external.New(external.Options{
 		DB: h.DB, Clock: h.Clock, Audit: h.Audit, Outbox: h.Outbox, Egress: h.egress(), Reminders: c.Certificate.Reminders, Notify: h.Access.Notified, Replaced: h.Orders.Replaces,
 	})
@@ -76,6 +75,25 @@ func (h *House) openPKI(ctx context.Context, guard *clock.Guard, lease time.Dura
 	h.Queue.Handle(order.CTJob, h.Orders.PublishFinal, jobs.KindOptions{})
 	h.Queue.Handle(order.RevokeOldJob, h.Orders.RevokeRenewed, jobs.KindOptions{})
 	return nil
+}
+
+// changed follows a certificate that was revoked, held or released: its order
+// does, and a compromised key is certified no more (TLS BR 6.1.1.3).
+func (h *House) changed(tx *store.Tx, c authority.Record) error {
+	if err := errors.Join(h.WSCerts.Follow(tx, c), h.Orders.Follow(tx, c)); err != nil {
+		return err
+	}
+	if c.Status != authority.CertRevoked || c.Reason != authority.KeyCompromise {
+		return nil
+	}
+	cert, err := x509.ParseCertificate(c.DER)
+	if err != nil {
+		return nil // revoked before it was signed: nobody has a certificate with the key
+	}
+	_, err = h.Keys.Block(tx, keycheck.Blocked{
+		SPKI: keycheck.HashOf(cert.RawSubjectPublicKeyInfo), Reason: keycheck.Compromised, Source: "revocation", Note: "certificate " + authority.SerialText(c.Serial) + " of " + c.Authority,
+	})
+	return err
 }
 
 func (h *House) schedulePKI(every func(name string, d time.Duration, run func(context.Context) error)) {

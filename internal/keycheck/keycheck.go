@@ -92,8 +92,7 @@ func (r *Registry) Check(ctx context.Context, q store.Queryer, spki []byte, pub 
 		return refusal(err)
 	}
 	if r.weak.Contains(pub) {
-		return fault.Invalidf("key.debian_weak", "The key is one of those that Debian's faulty OpenSSL made from 2006 to 2008 (CVE-2008-0166), or on another list of keys that are known to everybody.").
-			WithNext("Generate a new key on a system that is up to date.").WithField("csr")
+		return errWeakList()
 	}
 	hash := HashOf(spki)
 	if err := r.checkBlocked(q, hash, pub); err != nil {
@@ -112,6 +111,20 @@ func refusal(err error) error {
 		return fault.Wrap(err, "check a key")
 	}
 	return fault.Invalidf("key."+string(bad.Code), "%s", bad.Text).WithField("csr")
+}
+
+func errWeakList() error {
+	return fault.Invalidf("key.debian_weak", "The key is one of those that Debian's faulty OpenSSL made from 2006 to 2008 (CVE-2008-0166), or on another list of keys that are known to everybody.").
+		WithNext("Generate a new key on a system that is up to date.").WithField("csr")
+}
+
+// Known returns a fault for a key that others know: a weak one of the lists, or a
+// blocked one. The key's own faults are not looked for.
+func (r *Registry) Known(ctx context.Context, spki []byte, pub crypto.PublicKey) error {
+	if r.weak.Contains(pub) {
+		return errWeakList()
+	}
+	return r.checkBlocked(r.db.View(ctx), HashOf(spki), pub)
 }
 
 func (r *Registry) checkBlocked(q store.Queryer, hash string, pub crypto.PublicKey) error {

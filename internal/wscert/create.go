@@ -113,7 +113,7 @@ func (e *Engine) draft(ctx context.Context, s access.Scope, r Request) (*Order, 
 	if err := e.checkRecipient(q, s, o, r.Orderer); err != nil {
 		return nil, client, err
 	}
-	if err := e.checkSpec(o, r.CSR); err != nil {
+	if err := e.checkSpec(ctx, o, r.CSR); err != nil {
 		return nil, client, err
 	}
 	o.note("NEW", "SUCCESS", now, o.CreatedBy, "")
@@ -143,7 +143,7 @@ func (e *Engine) checkRecipient(q store.Queryer, s access.Scope, o *Order, id st
 	return nil
 }
 
-func (e *Engine) checkSpec(o *Order, request []byte) error {
+func (e *Engine) checkSpec(ctx context.Context, o *Order, request []byte) error {
 	if o.Spec.Life == (Life{}) {
 		o.Spec.Life = e.settings.Life
 	}
@@ -170,7 +170,7 @@ func (e *Engine) checkSpec(o *Order, request []byte) error {
 	case Bring:
 		return nil
 	case Direct:
-		spki, err := checkCSR(request)
+		spki, err := e.checkCSR(ctx, request)
 		o.spki = spki
 		return err
 	}
@@ -179,7 +179,7 @@ func (e *Engine) checkSpec(o *Order, request []byte) error {
 
 // checkCSR verifies a request's proof of possession and its key. Only the key
 // is taken from it: names come from the order.
-func checkCSR(request []byte) (spki []byte, err error) {
+func (e *Engine) checkCSR(ctx context.Context, request []byte) (spki []byte, err error) {
 	r, err := csr.Parse(request)
 	if err != nil {
 		return nil, badRequest(err)
@@ -190,6 +190,11 @@ func checkCSR(request []byte) (spki []byte, err error) {
 			return nil, fault.Invalidf("csr."+string(bad.Code), "The key in the request cannot be used: %s", bad.Error()).WithField("csr").WithNext("Make a new key and request.")
 		}
 		return nil, err
+	}
+	if e.settings.Known != nil {
+		if err := e.settings.Known(ctx, r.SPKI, r.PublicKey); err != nil {
+			return nil, err
+		}
 	}
 	return slices.Clone(r.SPKI), nil
 }
@@ -323,7 +328,7 @@ func (e *Engine) SubmitCSR(ctx context.Context, token, session string, request [
 	if o.State != PendingCSR {
 		return nil, fault.Conflictf("order.has_request", "A certificate request was brought already.").WithNext("Reload the page to fetch the certificate.")
 	}
-	if o.spki, err = checkCSR(request); err != nil {
+	if o.spki, err = e.checkCSR(ctx, request); err != nil {
 		return nil, err
 	}
 	client, err := access.FindClient(e.db.View(ctx), access.System("order"), o.Client)

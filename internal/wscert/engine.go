@@ -32,6 +32,9 @@ type Settings struct {
 	LinkLife  time.Duration // how long a file waits to be fetched
 	Reminders []int         // days before expiry, descending
 	Lease     time.Duration // how long a step may take before another node takes over
+	// Known refuses a key that others know, such as a compromised one; nil refuses
+	// what can be seen from the key alone.
+	Known func(ctx context.Context, spki []byte, key crypto.PublicKey) error
 	// Notify returns the addresses of the operators who look after a client.
 	Notify func(ctx context.Context, realm access.Realm, client string) ([]string, error)
 }
