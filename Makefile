@@ -47,7 +47,8 @@ generate: ## generate the templates' Go files again
 	$(GO) generate ./...
 
 deps: ## install the Debian packages that the tests use
-	@./scripts/packages openssl curl postgresql softhsm2 gnutls-bin chromium default-jdk-headless nginx-light python3
+	@./scripts/packages openssl curl python3 postgresql softhsm2 opensc gnutls-bin chromium default-jdk-headless nginx-light \
+		bind9 bind9-utils unbound slapd ldap-utils openssh-server
 
 clean: ## remove what was built
 	rm -rf bin

@@ -34,15 +34,15 @@ an order, its id, its serial number or a name that only it has will do.
 
 // requestFlags are what a request for a certificate says.
 type requestFlags struct {
-	set                       *pflag.FlagSet
-	client, product, csr      string
-	dn, notBefore, holder     string
-	fields, dns, email, upn   []string
-	ip, uri, tags, recipients []string
-	base, www, publish        bool
-	validity                  int
-	generation, language      string
-	owner, comment            string
+	set                           *pflag.FlagSet
+	client, product, csr          string
+	dn, notBefore, holder, mobile string
+	fields, dns, email, upn       []string
+	ip, uri, tags, recipients     []string
+	base, www, publish            bool
+	validity                      int
+	generation, language          string
+	owner, comment                string
 }
 
 func (r *requestFlags) flags(cmd *cobra.Command) {
@@ -64,6 +64,7 @@ func (r *requestFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&r.notBefore, "not-before", "", "day or time at which it begins to be valid")
 	f.StringVar(&r.generation, "generation", "", "who makes the key, where the product leaves a choice")
 	choose(cmd, "generation", product.Generations()...)
+	f.StringVar(&r.mobile, "mobile", "", "mobile number of the holder, such as +4512345678, for a PIN that is made here")
 	f.StringVar(&r.holder, "holder", "", "e-mail address of the holder, where the certificate names none")
 	f.StringVar(&r.language, "language", "", "language of messages to the holder, such as en")
 	f.BoolVar(&r.publish, "publish", false, "publish it, or with --publish=false do not, where the product leaves the choice")
@@ -114,7 +115,7 @@ func (r *requestFlags) request(s *session) (order.Request, error) {
 		out.DNS = append(out.DNS, product.DNSName{Name: name, WithBase: r.base && wildcard, WithWWW: r.www && !wildcard && !strings.HasPrefix(bare, "www.")})
 	}
 	out.SubjectDN, out.Email, out.UPN, out.IP, out.URI = r.dn, r.email, r.upn, r.ip, r.uri
-	out.Validity, out.Generation, out.Holder, out.Language = r.validity, product.Generation(r.generation), r.holder, r.language
+	out.Validity, out.Generation, out.Holder, out.Mobile, out.Language = r.validity, product.Generation(r.generation), r.holder, r.mobile, r.language
 	if r.set.Changed("publish") {
 		out.Publish = &r.publish
 	}

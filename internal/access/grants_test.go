@@ -32,7 +32,7 @@ func TestNobodyChangesTheirOwnRights(t *testing.T) {
 	})
 }
 
-// A201: rights are handed out by role, and never more than one has.
+// A1, A2, A3, A201: rights are handed out by role, and never more than one has.
 func TestNobodyGrantsWhatTheyDoNotHave(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w := newWorld(t, db)

@@ -29,7 +29,7 @@ func TestEveryPermissionHasItsOwnBit(t *testing.T) {
 	}
 }
 
-// A42: rights differ per client. The table is the meaning of a grant.
+// A4, A42: rights differ per client. The table is the meaning of a grant.
 func TestScopeRequire(t *testing.T) {
 	who := Principal{OperatorKind, "op-1", "Operator"}
 	some := setOf([]Permission{CertificateOrder, CertificateRevoke})

@@ -76,7 +76,7 @@ func (f *fixture) policy(change func(*authority.Policy)) {
 	f.check(f.ca.SetPolicy(f.t.Context(), "clients", p))
 }
 
-// pki-rules row 21: what is shown to whom, and that nobody gets past it.
+// A149, A150, pki-rules row 21: what is shown to whom, and that nobody gets past it.
 func TestReasonsDependOnWhoRevokes(t *testing.T) {
 	for role, hidden := range map[authority.Role][]authority.Reason{
 		authority.RoleSubscriber: {authority.PrivilegeWithdrawn, authority.CACompromise, authority.AACompromise, authority.RemoveFromCRL, authority.CertificateHold},

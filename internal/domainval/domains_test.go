@@ -15,7 +15,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
-// A51, A182–A187, contract section 5: register, publish, validate, covered, expired.
+// A51, A182, A183, A184, A185, A186, A187, contract section 5: register, publish, validate, covered, expired.
 func TestADomainTravelsThroughItsStates(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)

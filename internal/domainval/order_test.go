@@ -14,7 +14,7 @@ import (
 	"github.com/sealwright/sealwright/internal/platform/store/storetest"
 )
 
-// A181, A188–A190, rules 4–7: each name of an order, by each method, where it may stand.
+// A181, A188, A189, A190, rules 4–7: each name of an order, by each method, where it may stand.
 func TestControlIsShownByEachMethod(t *testing.T) {
 	persistent := "ca.site.dk; accounturi=https://ca.site.dk/clients/" + acme
 	for _, c := range []struct {

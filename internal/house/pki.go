@@ -123,13 +123,13 @@ func (h *House) openDomains() error {
 		return err
 	}
 	r := resolver.New(resolver.Options{Hints: v.DNSHints, Anchors: anchors, Port: uint16(v.DNSPort), Clock: h.Clock, Allow: h.nameServer})
-	remotes, err := h.perspectives(v.Perspectives)
+	here, remotes, err := h.perspectives(v.Perspectives)
 	if err != nil {
 		return err
 	}
 	h.Domains, err = domainval.New(domainval.Options{
 		DB: h.DB, Clock: h.Clock, Audit: h.Audit, Outbox: h.Outbox, Log: h.Logger,
-		Primary: &perspective.Local{At: perspective.Place{Name: "primary"}, Resolver: r, Egress: h.egress()}, Remotes: remotes,
+		Primary: &perspective.Local{At: here, Resolver: r, Egress: h.egress()}, Remotes: remotes,
 		Link: func(_ access.Realm, token string) string {
 			return h.Config.Server.PublicURL + "/self-service/confirm/" + token
 		},
@@ -177,7 +177,8 @@ func readAnchors(path string) ([]*dns.DS, error) {
 	return out, nil
 }
 
-// A place is one entry of the file that lists remote perspectives.
+// A place is one entry of the file that lists perspectives. The one without a URL
+// is this installation itself.
 type place struct {
 	perspective.Place
 	URL       string `json:"url"`
@@ -187,9 +188,10 @@ type place struct {
 // perspectiveTime is what a perspective needs when the servers that it asks are slow.
 const perspectiveTime = 50 * time.Second
 
-func (h *House) perspectives(path string) ([]domainval.Perspective, error) {
+func (h *House) perspectives(path string) (here perspective.Place, remotes []domainval.Perspective, err error) {
+	here = perspective.Place{Name: "primary"}
 	if path == "" {
-		return nil, nil
+		return here, nil, nil
 	}
 	text, err := os.ReadFile(path)
 	var list []place
@@ -197,19 +199,22 @@ func (h *House) perspectives(path string) ([]domainval.Perspective, error) {
 		err = json.Unmarshal(text, &list)
 	}
 	if err != nil {
-		return nil, fault.Wrap(err, "read the list of perspectives")
+		return here, nil, fault.Wrap(err, "read the list of perspectives")
 	}
 	policy := h.egress()
 	policy.Timeout = max(policy.Timeout, perspectiveTime)
-	var out []domainval.Perspective
 	for _, p := range list {
+		if p.URL == "" {
+			here = p.Place
+			continue
+		}
 		token, err := readSecret(p.TokenFile)
 		if err != nil {
-			return nil, fault.Wrap(err, "read the token of the perspective "+p.Name)
+			return here, nil, fault.Wrap(err, "read the token of the perspective "+p.Name)
 		}
-		out = append(out, &perspective.Remote{At: p.Place, URL: p.URL, Token: token, Client: policy.Client(egress.Options{})})
+		remotes = append(remotes, &perspective.Remote{At: p.Place, URL: p.URL, Token: token, Client: policy.Client(egress.Options{})})
 	}
-	return out, nil
+	return here, remotes, nil
 }
 
 // keyOwners breaks the circle between the registry of keys and the engine.

@@ -13,16 +13,16 @@ type notices struct{ h *House }
 
 // occasions are the engine's events as package notice knows them.
 var occasions = map[order.Event]notice.Event{
-	order.EventIssued: notice.Issued, order.EventRevoked: notice.Revoked, order.EventRenewalDue: notice.RenewalDue, order.EventRenewalLink: notice.RenewalLink,
+	order.EventIssued: notice.Issued, order.EventRevoked: notice.Revoked, order.EventRevokeLink: notice.RevocationCode, order.EventRenewalDue: notice.RenewalDue, order.EventRenewalLink: notice.RenewalLink,
 	order.EventApproval: notice.ApprovalWanted, order.EventApproved: notice.ApprovalAccepted, order.EventRejected: notice.ApprovalRejected,
 	order.EventExpiry: notice.ExpiryReminder, order.EventFileReady: notice.P12Ready, order.EventPINLink: notice.PINLink, order.EventPIN: notice.P12PIN,
-	order.EventFailed: notice.OrderFailed, order.EventKeyRecovered: notice.KeyRecovered,
+	order.EventFailed: notice.OrderFailed, order.EventDomainPending: notice.DomainPending, order.EventKeyRecovered: notice.KeyRecovered,
 }
 
 // additionalKinds are the kinds of additional recipients.
 var additionalKinds = map[string]notice.Kind{
 	"issuance": notice.Issuance, "revocation": notice.Revocation, "renewal": notice.Renewal, "recovery": notice.Recovery,
-	"authorization": notice.Authorization, "authorization-accepted": notice.AuthorizationAccepted, "authorization-rejected": notice.AuthorizationRejected,
+	"domain": notice.DNSCAB, "authorization": notice.Authorization, "authorization-accepted": notice.AuthorizationAccepted, "authorization-rejected": notice.AuthorizationRejected,
 }
 
 // Send implements [order.Notices].
@@ -33,14 +33,17 @@ func (n notices) Send(tx *store.Tx, x order.Notice) error {
 		Successor: o.Successor, SwitchedOff: switchedOff(x.Product, x.Event),
 		Data: notice.Data{
 			Name: o.CommonName, Serial: o.Serial, NotBefore: o.NotBefore, NotAfter: o.NotAfter, Order: o.ID, Product: o.ProductName,
-			Actor: x.Data["by"], Reason: x.Data["reason"], Link: x.Data["link"],
+			Actor: x.Data["by"], Reason: x.Data["reason"], Link: x.Data["link"], Domain: x.Data["domain"], Token: x.Data["token"],
 		},
 	}
 	if x.Secret {
 		occasion.Data.Link = ""
 		occasion.Secret = secret.New(x.Data["link"] + x.Data["pin"])
 	}
-	if x.Holder != "" {
+	if x.Event == order.EventPIN {
+		// Never by the way that the file's link went.
+		occasion.Recipients = append(occasion.Recipients, notice.Recipient{Kind: notice.Subscriber, Mobile: x.Mobile, Language: notice.ParseLanguage(x.Language)})
+	} else if x.Holder != "" {
 		occasion.Recipients = append(occasion.Recipients, notice.Recipient{Kind: notice.Subscriber, Email: x.Holder, Language: notice.ParseLanguage(x.Language)})
 	}
 	if !x.Secret {
@@ -63,13 +66,13 @@ func switchedOff(p *product.Product, e order.Event) bool {
 		return false
 	}
 	rules := p.Definition.Rules.Notify
-	return e == order.EventIssued && !rules.Issuance && !p.Definition.Rules.RevocationCode || e == order.EventRevoked && !rules.Revocation || e == order.EventExpiry && !rules.Expiry
+	return e == order.EventIssued && !rules.Issuance || e == order.EventRevoked && !rules.Revocation || e == order.EventExpiry && !rules.Expiry
 }
 
 // operators are those who look after the client and want to hear of it (A101).
 func (n notices) operators(tx *store.Tx, x order.Notice) ([]notice.Recipient, error) {
 	switch x.Event {
-	case order.EventExpiry, order.EventRenewalDue, order.EventApproval, order.EventFailed:
+	case order.EventExpiry, order.EventRenewalDue, order.EventApproval, order.EventFailed, order.EventDomainPending:
 	default:
 		return nil, nil
 	}

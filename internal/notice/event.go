@@ -11,6 +11,7 @@ type Event string
 // The events.
 const (
 	Issued              Event = "issued"
+	RevocationCode      Event = "revocation-code" // with a link to revoke with, for the holder alone
 	Revoked             Event = "revoked"
 	RenewalDue          Event = "renewal-due"
 	RenewalLink         Event = "renewal-link" // with a link to hand in a new request
@@ -49,7 +50,7 @@ type eventRule struct {
 }
 
 var events = map[Event]eventRule{
-	Issued: {}, Revoked: {}, RenewalDue: {untilReplaced: true}, RenewalLink: {secret: always, untilReplaced: true},
+	Issued: {}, RevocationCode: {secret: always}, Revoked: {}, RenewalDue: {untilReplaced: true}, RenewalLink: {secret: always, untilReplaced: true},
 	ApprovalWanted: {}, ApprovalAccepted: {}, ApprovalRejected: {}, ExpiryReminder: {untilReplaced: true},
 	P12Ready: {secret: maybe}, PINLink: {secret: always}, P12PIN: {secret: maybe},
 	MailboxConfirmation: {secret: always}, DomainEmailLink: {secret: always}, DomainPending: {},
@@ -59,7 +60,7 @@ var events = map[Event]eventRule{
 // Events lists them in the order in which a form shows them.
 func Events() []Event {
 	return []Event{
-		Issued, Revoked, RenewalDue, RenewalLink, ExpiryReminder, ApprovalWanted, ApprovalAccepted, ApprovalRejected,
+		Issued, RevocationCode, Revoked, RenewalDue, RenewalLink, ExpiryReminder, ApprovalWanted, ApprovalAccepted, ApprovalRejected,
 		P12Ready, PINLink, P12PIN, MailboxConfirmation, DomainEmailLink, DomainPending, OrderFailed, OrderCancelled, Published, KeyRecovered,
 	}
 }

@@ -103,7 +103,7 @@ func TestTheLogSaysWhyANotificationWasNotSent(t *testing.T) {
 	})
 }
 
-// A98 to A101: the same goes to one address once, whoever it is meant for; another
+// A98, A99, A100, A101: the same goes to one address once, whoever it is meant for; another
 // round, event or order is another matter.
 func TestTheSameIsSentOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
@@ -210,7 +210,7 @@ func TestHostileDataCannotShapeTheMessage(t *testing.T) {
 				Where: h, Link: h, Support: h, Days: -5,
 			}
 			switch e {
-			case notice.RenewalLink, notice.PINLink, notice.MailboxConfirmation, notice.DomainEmailLink:
+			case notice.RenewalLink, notice.PINLink, notice.MailboxConfirmation, notice.DomainEmailLink, notice.RevocationCode:
 				o.Secret = secret.New("https://example.com/the-secret-link")
 			}
 			if list := w.send(o); list[0].Outcome != notice.Queued || list[0].Note != "" {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/mail"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -59,6 +60,7 @@ type Asked struct {
 	Lookup     map[string]string         `json:"lookup,omitempty"`   // what to look for in the product's data source (A77)
 	Publish    *bool                     `json:"publish,omitempty"`  // nil: as the product says
 	Language   string                    `json:"language,omitempty"` // of messages to the holder
+	Mobile     string                    `json:"mobile,omitempty"`   // of the holder, for a PIN that is made here
 	Holder     string                    `json:"holder,omitempty"`   // e-mail of the holder, where the certificate names none
 
 	// AwaitCSR is a renewal that waits for its request. It is the engine's own mark;
@@ -221,6 +223,9 @@ func (e *Engine) decide(ctx context.Context, w *work) error {
 	}
 	w.CommonName, w.Subject, w.Evidence.Names = w.profile.CommonName, w.profile.SubjectText, w.profile.Search
 	w.Request.Generation = w.profile.Generation
+	if w.Request.Generation == product.PKCS12WithCAPIN && w.Request.Mobile == "" {
+		return fault.Invalidf("order.mobile_missing", "The PIN of the key file goes by SMS, so that it does not travel with the file; the order names no mobile number.").WithField("mobile")
+	}
 	if w.Request.Generation == product.GeneratedHSM {
 		return fault.Conflictf("order.hsm", "The product %q has its keys made in a security module of the authority, which is not set up here.", w.product.Name)
 	}
@@ -230,6 +235,8 @@ func (e *Engine) decide(ctx context.Context, w *work) error {
 	w.keyText, err = e.checkKey(ctx, w)
 	return err
 }
+
+var mobileNumber = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
 
 // limits of what comes with an order.
 const (
@@ -258,6 +265,10 @@ func (r *Request) check(p *product.Product) error {
 		return fault.Invalidf("order.comment", "A comment has at most %d bytes.", maxComment).WithField("comment")
 	case len(r.Owner) > 200:
 		return fault.Invalidf("order.owner", "The owner has at most 200 bytes.").WithField("owner")
+	case !p.Definition.Rules.API && (r.Origin == FromAPI || r.Origin == ""):
+		return fault.Conflictf("order.api_off", "The product %q is not ordered by programs.", p.Name).WithNext("Order it on the pages, or change the product.")
+	case r.Mobile != "" && !mobileNumber.MatchString(r.Mobile):
+		return fault.Invalidf("order.mobile", "%q is not a mobile number in international form, such as +4512345678.", r.Mobile).WithField("mobile")
 	case p.Definition.Rules.Terms && !r.Terms && r.Origin != FromRenewal:
 		return fault.Invalidf("order.terms", "The product %q has terms that must be accepted.", p.Name).WithField("terms")
 	case r.Publish != nil && !p.Definition.Rules.Publication.Override:

@@ -219,8 +219,9 @@ func protect(ctx context.Context, stage func() (State, error)) (next State, err 
 
 // commit stores the order as it stands, with what else belongs to that moment.
 func (e *Engine) commit(ctx context.Context, w *work, also func(tx *store.Tx) error) error {
+	t := encode(w.Order)
 	err := e.DB.Update(context.WithoutCancel(ctx), func(tx *store.Tx) error {
-		if err := e.put(tx, w); err != nil {
+		if err := e.put(tx, w, t); err != nil {
 			return err
 		}
 		if also != nil {
@@ -235,11 +236,11 @@ func (e *Engine) commit(ctx context.Context, w *work, also func(tx *store.Tx) er
 }
 
 // put writes the order's rows in a transaction.
-func (e *Engine) put(tx *store.Tx, w *work) error {
+func (e *Engine) put(tx *store.Tx, w *work, t texts) error {
 	if w.stored {
-		return save(tx, w.Order, e.Clock.Now())
+		return save(tx, w.Order, t, e.Clock.Now())
 	}
-	if err := insert(tx, w.Order, w.Evidence.Names); err != nil {
+	if err := insert(tx, w.Order, t, w.Evidence.Names); err != nil {
 		return err
 	}
 	return e.created(tx, w)

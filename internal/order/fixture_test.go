@@ -128,6 +128,7 @@ func newBench(t testing.TB, db *store.DB, o options) *bench {
 		},
 	}
 	b.engine = order.NewEngine(b.options)
+	b.ca.OnChange = b.engine.Follow
 	b.queue.Attach(b.engine, order.Lane, 4)
 	b.queue.Handle(order.CTJob, b.engine.PublishFinal, jobs.KindOptions{})
 	b.queue.Handle(order.RevokeOldJob, b.engine.RevokeRenewed, jobs.KindOptions{})
@@ -157,7 +158,7 @@ func (b *bench) server(p *product.Product, names ...string) order.Request {
 func (b *bench) madeHere(p *product.Product, name string) order.Request {
 	r := order.Request{Client: b.client.ID, Product: p.ID}
 	r.Fields = map[string][]string{"san.dns": {name}, "subject.O": {"Foo ASA"}}
-	r.Holder = "holder@foo.example"
+	r.Holder, r.Mobile = "holder@foo.example", "+4790000000"
 	return r
 }
 

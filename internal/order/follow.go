@@ -30,10 +30,10 @@ func (e *Engine) Follow(tx *store.Tx, c authority.Record) error {
 	if o.State == state && o.Reason == c.Reason {
 		return nil
 	}
-	now := e.Clock.Now()
+	now, first := e.Clock.Now(), o.State == Issued
 	o.State, o.Reason, o.RevokedAt = state, c.Reason, c.RevokedAt
 	o.did(JobRevoke, now, "by the authority, reason "+c.Reason.String())
-	if err := save(tx, o, now); err != nil {
+	if err := save(tx, o, encode(o), now); err != nil {
 		return err
 	}
 	if state == Revoked {
@@ -42,10 +42,17 @@ func (e *Engine) Follow(tx *store.Tx, c authority.Record) error {
 				return err
 			}
 		}
-		if err := e.eraseFiles(tx, o.ID); err != nil {
-			return err
+		if c.Reason != authority.CertificateHold { // that may be released
+			if err := e.eraseFiles(tx, o.ID); err != nil {
+				return err
+			}
 		}
-		if err := e.count(tx, o, "revoked"); err != nil {
+		if first {
+			if err := e.count(tx, o, "revoked"); err != nil {
+				return err
+			}
+		}
+		if err := lapseOpen(tx, o.ID, actRevoke); err != nil {
 			return err
 		}
 	}

@@ -55,16 +55,17 @@ func (e *Engine) issued(tx *store.Tx, w *work, x extra) error {
 	if err := e.keepFile(tx, w, x); err != nil {
 		return err
 	}
-	data := map[string]string{}
 	if !x.code.Empty() {
 		link, err := e.link(tx, w.Order, purposeRevoke, x.code, w.NotAfter)
 		if err != nil {
 			return err
 		}
-		data["link"] = link
+		if err := e.tell(tx, w, EventRevokeLink, map[string]string{"link": link}); err != nil {
+			return err
+		}
 	}
-	if w.product.Definition.Rules.Notify.Issuance || !x.code.Empty() {
-		if err := e.tell(tx, w, EventIssued, data); err != nil {
+	if w.product.Definition.Rules.Notify.Issuance {
+		if err := e.tell(tx, w, EventIssued, nil); err != nil {
 			return err
 		}
 	}

@@ -22,11 +22,13 @@ type Filter struct {
 	Realm    access.Realm
 	Clients  []string
 	Products []string
-	States   []State
-	Origin   Origin
-	Owner    string
-	Tags     []string // all of them
-	Reasons  []authority.Reason
+	// Authority is the id of the authority that issued.
+	Authority string
+	States    []State
+	Origin    Origin
+	Owner     string
+	Tags      []string // all of them
+	Reasons   []authority.Reason
 	// Search finds an order id, a serial number in any spelling, or any part of a
 	// name: an attribute of the subject, an alternative name, or a domain above
 	// one. "*" stands for any ending.
@@ -233,6 +235,9 @@ func (q *query) filter(f Filter, client string) {
 	}
 	in(q, client, f.Clients)
 	in(q, "o.product", f.Products)
+	if f.Authority != "" {
+		q.add("o.authority = $%d", f.Authority)
+	}
 	if len(f.States) == 1 && f.States[0] == Issued || f.ending() {
 		q.conds = append(q.conds, "o.state = 'ISSUED'") // written out: an index of some states serves no parameter
 	} else {

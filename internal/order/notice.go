@@ -13,6 +13,7 @@ type Event string
 // The events, named as package notice does.
 const (
 	EventIssued        Event = "issued"
+	EventRevokeLink    Event = "revocation_code"
 	EventRevoked       Event = "revoked"
 	EventRenewalDue    Event = "renewal_due"
 	EventRenewalLink   Event = "renewal_link"
@@ -25,7 +26,7 @@ const (
 	EventPIN           Event = "p12_pin_sent"
 	EventFailed        Event = "order_failed"
 	EventKeyRecovered  Event = "key_recovered"
-	EventRevokeRequest Event = "revocation_wanted"
+	EventDomainPending Event = "domain_pending"
 )
 
 // A Notice tells people of an event, in the transaction of the event.
@@ -34,6 +35,7 @@ type Notice struct {
 	Order      *Order
 	Product    *product.Product
 	Holder     string      // e-mail of the certificate's holder, if there is one
+	Mobile     string      // of the holder, for [EventPIN] alone
 	Language   string      // of the holder
 	Additional []Recipient // for this kind of event
 	Data       map[string]string
@@ -44,11 +46,11 @@ type Notice struct {
 // recipientKinds says which additional recipients hear of an event.
 var recipientKinds = map[Event]string{
 	EventIssued: "issuance", EventRevoked: "revocation", EventRenewalDue: "renewal", EventExpiry: "renewal", EventKeyRecovered: "recovery",
-	EventApproval: "authorization", EventApproved: "authorization-accepted", EventRejected: "authorization-rejected",
+	EventDomainPending: "domain", EventApproval: "authorization", EventApproved: "authorization-accepted", EventRejected: "authorization-rejected",
 }
 
 // secretEvents carry what only the holder may have.
-var secretEvents = map[Event]bool{EventRenewalLink: true, EventFileReady: true, EventPINLink: true, EventPIN: true}
+var secretEvents = map[Event]bool{EventRevokeLink: true, EventRenewalLink: true, EventFileReady: true, EventPINLink: true, EventPIN: true}
 
 // tell sends a notice of an event, once for each of its runs.
 func (e *Engine) tell(tx *store.Tx, w *work, ev Event, data map[string]string) error {
@@ -56,7 +58,7 @@ func (e *Engine) tell(tx *store.Tx, w *work, ev Event, data map[string]string) e
 		return nil
 	}
 	n := Notice{
-		Event: ev, Order: w.Order, Product: w.product, Holder: holderOf(w), Language: w.Request.Language, Data: data, Secret: secretEvents[ev],
+		Event: ev, Order: w.Order, Product: w.product, Holder: holderOf(w), Mobile: w.Request.Mobile, Language: w.Request.Language, Data: data, Secret: secretEvents[ev],
 		Key: string(ev) + "/" + w.ID,
 	}
 	if id := data["run"]; id != "" {

@@ -333,7 +333,7 @@ func TestHolderRevokesWithTheCode(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		b := newBench(t, db, options{})
 		o := b.create(b.server(b.product("tls-server-private", `rules = { revocation_code = true }`), "www.foo.example"))
-		link := b.notices.of(order.EventIssued)[0].Data["link"]
+		link := b.notices.of(order.EventRevokeLink)[0].Data["link"]
 		token := link[strings.LastIndex(link, "/")+1:]
 		if _, err := b.engine.RevokeByLink(t.Context(), token+"x", authority.Unspecified); !errors.Is(err, fault.NotFound) {
 			t.Errorf("another code: %v", err)

@@ -19,7 +19,7 @@ import (
 // clients and a hundred products, by statements of the database alone.
 func multiply(tb testing.TB, b *bench, o *order.Order, n int) {
 	tb.Helper()
-	number := fmt.Sprintf(`WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < %d)`, n)
+	number := fmt.Sprintf(`WITH RECURSIVE k(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM k WHERE i < %d)`, n)
 	id := `'ord-' || substr('00000000' || i, -8) || '-0000-7000-8000-000000000000'`
 	if b.db.Engine() == store.Postgres {
 		id = `'ord-' || lpad(i::text, 8, '0') || '-0000-7000-8000-000000000000'`

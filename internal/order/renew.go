@@ -72,6 +72,24 @@ func (e *Engine) Renew(ctx context.Context, s access.Scope, id string, csr []byt
 	if err := renewal.check(w.Order, e.Clock.Now()); err != nil {
 		return nil, err
 	}
+	return e.follow(ctx, s, w, csr)
+}
+
+// Replace places the order that follows another at any time and whatever the
+// product's rule on renewals, such as when certificates must be revoked.
+func (e *Engine) Replace(ctx context.Context, s access.Scope, id string) (*Order, error) {
+	w, err := e.loadFor(ctx, s, access.CertificateOrder, id)
+	if err != nil {
+		return nil, err
+	}
+	if w.State != Issued {
+		return nil, fault.Conflictf("order.not_issued", "The order %s is %s; only a valid certificate is replaced.", w.CommonName, w.State)
+	}
+	return e.follow(ctx, s, w, nil)
+}
+
+func (e *Engine) follow(ctx context.Context, s access.Scope, w *work, csr []byte) (*Order, error) {
+	id := w.ID
 	if open, err := e.renewing(ctx, id); err != nil || open {
 		return nil, errors.Join(err, errRenewing(w.CommonName))
 	}
@@ -79,6 +97,7 @@ func (e *Engine) Renew(ctx context.Context, s access.Scope, id string, csr []byt
 		Client: w.Client, Product: w.Product, CSR: csr, Asked: w.Request, Origin: FromRenewal, Owner: w.Owner, Later: true, predecessor: w.ID,
 	}
 	r.Asked.NotBefore = time.Time{}
+	var err error
 	if r.Tags, err = e.tagsOf(ctx, id); err != nil {
 		return nil, err
 	}

@@ -225,47 +225,6 @@ func (e *Engine) revokeIfKey(ctx context.Context, id string, spki []byte, r Revo
 	}
 }
 
-// A BulkResult is what became of one order of many.
-type BulkResult struct {
-	Order string
-	Done  bool
-	Asked string // id of the approval that was opened instead
-	Error string
-}
-
-// RevokeMany revokes the certificates of all orders that a search finds, page by
-// page, and tells of each through report. It stops when report does, or at an
-// error that concerns them all.
-func (e *Engine) RevokeMany(ctx context.Context, s access.Scope, f Filter, r Revocation, report func(BulkResult) bool) error {
-	f.States = []State{Issued}
-	page := store.Page{Limit: store.MaxLimit}
-	for {
-		list, next, err := e.List(ctx, s, f, page)
-		if err != nil {
-			return err
-		}
-		for _, o := range list {
-			result := BulkResult{Order: o.ID}
-			_, approval, err := e.Revoke(ctx, s, o.ID, r)
-			switch {
-			case err != nil:
-				result.Error = fault.Of(err).Message
-			case approval != "":
-				result.Asked = approval
-			default:
-				result.Done = true
-			}
-			if !report(result) {
-				return nil
-			}
-		}
-		if next == "" {
-			return nil
-		}
-		page.Cursor = next
-	}
-}
-
 // Cancel ends an order that has not been issued. Nothing was signed for it, or
 // what may have been is revoked.
 func (e *Engine) Cancel(ctx context.Context, s access.Scope, id, why string) (*Order, error) {

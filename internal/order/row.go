@@ -50,16 +50,20 @@ func scan(r scanner, more ...any) (*Order, error) {
 	return &o, err
 }
 
-func encode(o *Order) (request, jobs, evidence string) {
+// texts are the parts of an order that are stored as JSON. They are made before
+// the transaction, which on SQLite all others wait for.
+type texts struct{ request, jobs, evidence string }
+
+func encode(o *Order) texts {
 	// These types hold strings, numbers and times and always encode.
 	a, _ := json.Marshal(o.Request)
 	b, _ := json.Marshal(o.Jobs)
 	c, _ := json.Marshal(o.Evidence)
-	return string(a), string(b), string(c)
+	return texts{string(a), string(b), string(c)}
 }
 
 // insert writes a new order with the names that it is found by.
-func insert(tx *store.Tx, o *Order, names []string) error {
+func insert(tx *store.Tx, o *Order, t texts, names []string) error {
 	if _, err := tx.Exec(`INSERT INTO orders (id, realm, client, product, product_version, product_name, state, origin, cn, subject, authority, serial, not_before, not_after,
 			owner, creator, creator_name, predecessor, problem, version, due, created_at, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, 1, $20, $21, $21)`,
@@ -67,9 +71,8 @@ func insert(tx *store.Tx, o *Order, names []string) error {
 		store.Micros(o.NotBefore), store.Micros(o.NotAfter), o.Owner, o.Creator, o.CreatorName, o.Predecessor, o.Problem, store.Micros(o.due), store.Micros(o.Created)); err != nil {
 		return err
 	}
-	request, jobs, evidence := encode(o)
 	if _, err := tx.Exec(`INSERT INTO order_work (id, request, csr, spki, sealed_key, jobs, evidence) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		o.ID, request, o.csr, o.spki, o.sealedKey, jobs, evidence); err != nil {
+		o.ID, t.request, o.csr, o.spki, o.sealedKey, t.jobs, t.evidence); err != nil {
 		return err
 	}
 	tx.AfterCommit(func() { o.version = 1 })
@@ -127,7 +130,7 @@ func searchNames(names []string) []string {
 
 // save writes the order if nobody changed it since it was read: the
 // compare-and-set that every step ends in.
-func save(tx *store.Tx, o *Order, now time.Time) error {
+func save(tx *store.Tx, o *Order, t texts, now time.Time) error {
 	n, err := tx.Exec(`UPDATE orders SET state = $1, cn = $2, subject = $3, authority = $4, serial = $5, not_before = $6, not_after = $7, revoked_at = $8, reason = $9,
 			owner = $10, successor = $11, problem = $12, version = version + 1, due = $13, updated_at = $14 WHERE id = $15 AND version = $16`,
 		string(o.State), o.CommonName, o.Subject, o.Authority, o.Serial, store.Micros(o.NotBefore), store.Micros(o.NotAfter), store.Micros(o.RevokedAt), int64(o.Reason),
@@ -138,9 +141,8 @@ func save(tx *store.Tx, o *Order, now time.Time) error {
 	if n != 1 {
 		return errStale(o.ID)
 	}
-	request, jobs, evidence := encode(o)
 	if _, err := tx.Exec(`UPDATE order_work SET request = $1, csr = $2, spki = $3, sealed_key = $4, jobs = $5, evidence = $6 WHERE id = $7`,
-		request, o.csr, o.spki, o.sealedKey, jobs, evidence, o.ID); err != nil {
+		t.request, o.csr, o.spki, o.sealedKey, t.jobs, t.evidence, o.ID); err != nil {
 		return err
 	}
 	version := o.version + 1

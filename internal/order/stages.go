@@ -224,9 +224,23 @@ func (e *Engine) prove(ctx context.Context, w *work, what string, begin func(tx 
 	case status.Failed:
 		return "", &refusal{why: status.Why}
 	case !status.Done:
-		return "", &waiting{why: "Somebody has to show " + what + ".", until: e.Clock.Now().Add(controlCheck)}
+		return "", &waiting{why: "Somebody has to show " + what + ".", until: e.Clock.Now().Add(controlCheck), begin: func(tx *store.Tx) error { return e.tellPending(tx, w, status) }}
 	}
 	return "proven", nil
+}
+
+// tellPending tells once for each name what is to be published, and where.
+// Mailboxes get their message from package domainval.
+func (e *Engine) tellPending(tx *store.Tx, w *work, status domainval.Status) error {
+	for _, v := range status.Validations {
+		if v.State != domainval.Pending {
+			continue
+		}
+		if err := e.tell(tx, w, EventDomainPending, map[string]string{"domain": v.Name.Unicode(), "token": v.Value, "run": v.ID}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (e *Engine) checkCAA(ctx context.Context, w *work) (string, error) {

@@ -73,7 +73,7 @@ func (e *Engine) Published(tx *store.Tx, id string, ok bool, detail string) erro
 	} else {
 		o.end(JobPublish, JobFailed, e.Clock.Now(), "", detail)
 	}
-	return save(tx, o, e.Clock.Now())
+	return save(tx, o, encode(o), e.Clock.Now())
 }
 
 // Sweep does what time brings: approvals lapse, what was never finished is

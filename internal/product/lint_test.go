@@ -13,7 +13,7 @@ func finds(all []Finding, severity Severity, code, path string) bool {
 	return slices.ContainsFunc(all, func(f Finding) bool { return f.Severity == severity && f.Code == code && f.Path == path })
 }
 
-// Every rule refuses what it should, at its place (rows 1, 7, 13, 15–18, 28, 29, 31).
+// A32, A33: every rule refuses what it should, at its place (rows 1, 7, 13, 15–18, 28, 29, 31).
 func TestLintFindsEachMistake(t *testing.T) {
 	for _, c := range []struct {
 		name, template, overrides string

@@ -250,7 +250,7 @@ func readyProduct(t testing.TB, name string, overrides string) *Product {
 	return p
 }
 
-// Every ready-made product has no errors, and its certificates say in openssl
+// A14, A29, A30, A83, A86: every ready-made product has no errors, and its certificates say in openssl
 // and to zlint what they should.
 func TestEveryReadyProductMakesItsCertificate(t *testing.T) {
 	all, err := Ready()

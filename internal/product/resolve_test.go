@@ -53,7 +53,7 @@ func fieldOf(t *testing.T, fields []Field, name string) Field {
 	return fields[i]
 }
 
-// A79–A81: what each state does with what the request says.
+// A79, A80, A81: what each state does with what the request says.
 func TestEveryStateOfAField(t *testing.T) {
 	request := func(values ...string) Request {
 		return Request{SPKI: spki("ec"), Fields: map[string][]string{"subject.CN": {"x"}, "subject.OU": values}}
@@ -125,7 +125,7 @@ func TestEveryStateOfAField(t *testing.T) {
 	}
 }
 
-// The contract's names of attributes in subjectDN, and every mistake at once.
+// A90: the contract's names of attributes in subjectDN, and every mistake at once.
 func TestAllProblemsAreReportedAtOnce(t *testing.T) {
 	p := client(t, "")
 	_, err := p.Resolve(Request{
@@ -198,6 +198,7 @@ func TestNamesOfPublicServers(t *testing.T) {
 	}
 }
 
+// A87: the rules are the product's, whatever its template says.
 func TestRulesThatOverridesSwitch(t *testing.T) {
 	request := Request{SPKI: spki("ec"), DNS: []DNSName{{Name: "*.example.dk"}}}
 	_, err := dv(t, "[rules]\nwildcards = false").Resolve(request, now, nil)
@@ -220,7 +221,7 @@ func TestRulesThatOverridesSwitch(t *testing.T) {
 	expectCodes(t, err, "field.value subject.CN")
 }
 
-// Rows 1 and 16: dated rules hold at order time.
+// A33, rows 1 and 16: dated rules hold at order time.
 func TestDatedRulesRefuseOrders(t *testing.T) {
 	request := func(days int) Request {
 		return Request{SPKI: spki("ec"), DNS: []DNSName{{Name: "example.dk"}}, Validity: days}
@@ -270,6 +271,7 @@ func TestValidityUnitsCountBothEnds(t *testing.T) {
 	}
 }
 
+// A82: who makes the key, how long the certificate lives, and from when.
 func TestTermsOfTheOrder(t *testing.T) {
 	request := &csr.Request{PublicKey: keys()["ec"].Public()}
 	base := Request{Fields: values("subject.CN", "x")}
@@ -380,6 +382,7 @@ func TestAPastedRequestFillsTheForm(t *testing.T) {
 	}
 }
 
+// A79, A81, A93: the form, with its greyed and mandatory fields.
 func TestTheFormShowsWhatIsNotHidden(t *testing.T) {
 	p := client(t, "[subject.O]\nstate = \"fixed\"\nsources = []\nvalues = [\"Fixed\"]\n[subject.OU]\nstate = \"hidden\"\nsources = []\nvalues = [\"Secret\"]\n[subject.C]\ndefault = [\"DK\"]\nchoices = [\"DK\", \"SE\"]\n[subject.CN]\nlabel = \"Who\"")
 	var got []string
@@ -431,6 +434,7 @@ state = "editable"
 	}
 }
 
+// A15: the certificate names the policy of its realm.
 func TestPoliciesFollowTheRealm(t *testing.T) {
 	template := must(ReadyTemplate("eid-person"))
 	p := must(template.Product("x", access.Preprod, "", "ca-1", nil))

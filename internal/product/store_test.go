@@ -303,7 +303,7 @@ func names(list []*product.Product) string {
 	return strings.Join(out, " ")
 }
 
-// A71: a searchable list, page by page.
+// A71, A74, A75: a searchable list, by name and kind, page by page.
 func TestListsAreSearchedAndPaged(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		w, ctx := newWorld(db), t.Context()

@@ -103,8 +103,10 @@ func newLateness(t *testing.T, db *store.DB, name string) *lateness {
 	l := &lateness{t: t, clock: c, queue: jobs.New(db, c, log, jobs.Options{}), base: t.TempDir(), ca: publishtest.NewCA(t, "Issuer")}
 	l.Publishing = New(Options{DB: db, Clock: c, Log: log, Queue: l.queue, Audit: audit.New(db, c, nil, "test"), Directories: []string{l.base}})
 	var err error
-	l.pub, err = l.Create(t.Context(), access.System("test"), access.Production, "", Fields{Name: "Folder",
-		Settings: Settings{File: &filedir.Settings{Directory: l.base, Names: filedir.Names{Certificates: name}}}})
+	l.pub, err = l.Create(t.Context(), access.System("test"), access.Production, "", Fields{
+		Name:     "Folder",
+		Settings: Settings{File: &filedir.Settings{Directory: l.base, Names: filedir.Names{Certificates: name}}},
+	})
 	l.must(err)
 	return l
 }

@@ -78,8 +78,10 @@ func (p *Publishing) Create(ctx context.Context, s access.Scope, realm access.Re
 		return Publisher{}, noSecret()
 	}
 	now := p.now()
-	row := Publisher{ID: ident.New("pub"), Realm: realm, Client: client, Name: f.Name, Kind: f.Settings.Kind(), Settings: f.Settings, Internal: f.Internal,
-		GiveUp: f.GiveUp, Enabled: true, Created: now, Changed: now}
+	row := Publisher{
+		ID: ident.New("pub"), Realm: realm, Client: client, Name: f.Name, Kind: f.Settings.Kind(), Settings: f.Settings, Internal: f.Internal,
+		GiveUp: f.GiveUp, Enabled: true, Created: now, Changed: now,
+	}
 	sealed, err := p.seal(row.ID, f)
 	if err != nil {
 		return Publisher{}, err

@@ -84,7 +84,7 @@ func TestACertificateIsPublishedAndRemovedWhenRevoked(t *testing.T) {
 	})
 }
 
-// A48, A153, A172, RA operations 26 and 27: by hand, and refused when it is so already.
+// A48, A133, A153, A172, RA operations 26 and 27: by hand, and refused when it is so already.
 func TestPublishingByHand(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFixture(t, db)

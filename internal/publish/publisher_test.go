@@ -31,7 +31,8 @@ func TestFieldsOfAPublisherAreChecked(t *testing.T) {
 	private, public := publishtest.KeyPair(t)
 	sftp := func() publish.Fields {
 		return publish.Fields{Name: "S", Key: secret.New(private), Settings: publish.Settings{SFTP: &sftpdir.Settings{
-			Host: "sftp.example.org", User: "ca", HostKeys: []string{public}, Directory: "in", Names: filedir.Names{Certificates: "{serial}"}}}}
+			Host: "sftp.example.org", User: "ca", HostKeys: []string{public}, Directory: "in", Names: filedir.Names{Certificates: "{serial}"},
+		}}}
 	}
 	cases := []struct {
 		name, field string

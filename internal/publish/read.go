@@ -25,8 +25,10 @@ type scanner interface{ Scan(dest ...any) error }
 func scanPublisher(r scanner, more ...any) (p Publisher, sealed []byte, err error) {
 	var settings, ranges string
 	var giveUp, created, changed, paused int64
-	if err := r.Scan(append([]any{&p.ID, &p.Realm, &p.Client, &p.Name, &p.Kind, &settings, &sealed, &ranges, &giveUp, &p.Enabled, &created, &changed,
-		&p.Failures, &p.LastError, &paused}, more...)...); err != nil {
+	if err := r.Scan(append([]any{
+		&p.ID, &p.Realm, &p.Client, &p.Name, &p.Kind, &settings, &sealed, &ranges, &giveUp, &p.Enabled, &created, &changed,
+		&p.Failures, &p.LastError, &paused,
+	}, more...)...); err != nil {
 		return p, nil, err
 	}
 	p.GiveUp, p.Created, p.Changed, p.PausedUntil = time.Duration(giveUp)*time.Microsecond, store.Time(created), store.Time(changed), store.Time(paused)

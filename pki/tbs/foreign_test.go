@@ -32,7 +32,7 @@ func fromOpenSSL(t *testing.T, description string) []byte {
 	return der
 }
 
-// A8–A10, A14: the statements of qualified certificates and Microsoft's
+// A8, A9, A10, A14, A36: the statements of qualified certificates and Microsoft's
 // extensions have the octets that openssl makes of their ASN.1.
 func TestRareExtensionsHaveTheOctetsOfTheirASN1(t *testing.T) {
 	all := QCStatements{

@@ -72,6 +72,7 @@ func TestAnOrderTravelsFromPlacingToWithdrawal(t *testing.T) {
 	})
 }
 
+// A122, A123: one list of all that a caller may see, with filters, found by serial number.
 func TestOrdersAreListedByPageAndFilter(t *testing.T) {
 	each(t, options{}, func(t *testing.T, w *world) {
 		c := w.north.system

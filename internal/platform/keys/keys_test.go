@@ -100,6 +100,7 @@ func TestKeysOfEveryAlgorithmSurviveARestart(t *testing.T) {
 	})
 }
 
+// A25: the end of a key's life.
 func TestADestroyedKeyIsGone(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		v := open(t, db, testMaster("0f"))

@@ -13,7 +13,10 @@ import (
 func TestFactsOfACertificate(t *testing.T) {
 	ca := publishtest.NewCA(t, "Issuer")
 	s, err := fact.Of(ca.Leaf(t, 0x1234, "fifth@example.org", dn.Name{
-		{Type: dn.O, Value: "Ex\u00e6mple"}, {Type: dn.SerialNumber, Value: "42"}, {Type: dn.CN, Value: "Fifth Person"}, {Type: dn.CN, Value: "second"},
+		{Type: dn.O, Value: "Ex\u00e6mple"},
+		{Type: dn.SerialNumber, Value: "42"},
+		{Type: dn.CN, Value: "Fifth Person"},
+		{Type: dn.CN, Value: "second"},
 		{Type: dn.EmailAddress, Value: "other@example.org"},
 	}))
 	if err != nil {

@@ -116,12 +116,15 @@ func (f *faulty) step(name string, do func() error) error {
 func (f *faulty) Create(n string, d []byte) error {
 	return f.step("create", func() error { return f.FS.Create(n, d) })
 }
+
 func (f *faulty) Rename(a, b string) error {
 	return f.step("rename", func() error { return f.FS.Rename(a, b) })
 }
+
 func (f *faulty) Remove(n string) error {
 	return f.step("remove", func() error { return f.FS.Remove(n) })
 }
+
 func (f *faulty) MkdirAll(n string) error {
 	return f.step("mkdir", func() error { return f.FS.MkdirAll(n) })
 }

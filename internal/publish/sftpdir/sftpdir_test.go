@@ -34,8 +34,10 @@ func object(text string) place.Object {
 }
 
 func settings(s *publishtest.SSHServer) sftpdir.Settings {
-	return sftpdir.Settings{Host: "localhost", Port: s.Port, User: s.User, HostKeys: []string{s.HostKey}, Directory: s.Folder, Timeout: 5,
-		Names: filedir.Names{Certificates: "{cn}/{serial}.cer"}}
+	return sftpdir.Settings{
+		Host: "localhost", Port: s.Port, User: s.User, HostKeys: []string{s.HostKey}, Directory: s.Folder, Timeout: 5,
+		Names: filedir.Names{Certificates: "{cn}/{serial}.cer"},
+	}
 }
 
 // open connects, or gives the error.

@@ -86,7 +86,7 @@ func TestADoubleSubmitIssuesOnce(t *testing.T) {
 	}
 }
 
-// A45, A160, A161: what the certificate holds, its fingerprints and its downloads.
+// A45, A124, A125, A126, A127, A131, A134, A135, A154, A160, A161: what the certificate holds, its fingerprints and its downloads.
 func TestTheOrderPageShowsTheCertificate(t *testing.T) {
 	w := newWorld(t, options{})
 	v := w.login("root@example.com")
@@ -121,7 +121,7 @@ func TestTheOrderPageShowsTheCertificate(t *testing.T) {
 	csv.is(t, 200, "Name,Service,Client,State", "foo-ws-ssl-e-banking,foo,Foo ASA,To be fetched")
 }
 
-// N29, N30: a withdrawal names the object, asks for a reason and a fresh proof, and
+// A132, A149, N29, N30: a withdrawal names the object, asks for a reason and a fresh proof, and
 // works once.
 func TestAWithdrawalAsksForAFreshProof(t *testing.T) {
 	w := newWorld(t, options{})
@@ -185,7 +185,7 @@ func TestAReissueIsASuccessor(t *testing.T) {
 	v.post("/orders/"+next.ID+"/send-again").to(t, "/orders/"+next.ID+"?done=order.sent")
 }
 
-// A pasted request issues at once, and what cannot be used is said beside the field.
+// A88, A89, A90: a pasted request issues at once, and what cannot be used is said beside the field.
 func TestAPastedRequestIssuesAtOnce(t *testing.T) {
 	w := newWorld(t, options{})
 	v := w.login("root@example.com")
