@@ -249,7 +249,7 @@ func full(t *testing.T, db *store.DB, yes bool) {
 		if err := tx.QueryRow(`PRAGMA page_count`).Scan(&pages); err != nil {
 			return err
 		}
-		pages += 16
+		pages += 64
 		if !yes {
 			pages = 1 << 30
 		}

@@ -86,6 +86,7 @@ func (r *Registry) Block(tx *store.Tx, b Blocked) (bool, error) {
 
 func (r *Registry) insert(tx *store.Tx, b Blocked) (int64, error) {
 	by := audit.OriginOf(tx.Context())
+	tx.AfterCommit(func() { r.empty.Store(0) })
 	n, err := tx.Exec(`INSERT INTO keycheck_blocked (spki, number, reason, source, proof, note, blocked_by, blocked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (spki) DO NOTHING`,
 		b.SPKI, b.Number, string(b.Reason), b.Source, b.Proof, b.Note, nameOf(by), store.Micros(r.clock.Now()))

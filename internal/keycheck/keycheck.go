@@ -24,6 +24,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/sealwright/sealwright/internal/platform/audit"
 	"github.com/sealwright/sealwright/internal/platform/clock"
@@ -56,7 +58,13 @@ type Registry struct {
 	clock  clock.Clock
 	weak   *goodkey.WeakKeys
 	owners Owners
+
+	empty atomic.Int64 // Unix nanoseconds until when nothing is known to be blocked
 }
+
+// emptyLife is how long a node believes that no key at all is blocked, which
+// spares most installations a look-up for each certificate.
+const emptyLife = time.Second
 
 // New opens the registry. weak may be nil where no list is configured (see
 // [LoadWeakKeys]), and owners where nobody asks for unique keys.
@@ -119,12 +127,25 @@ func errWeakList() error {
 }
 
 // Known returns a fault for a key that others know: a weak one of the lists, or a
-// blocked one. The key's own faults are not looked for.
+// blocked one. The key's own faults are not looked for. The first key that is ever
+// blocked is noticed by this node at once and by others within a second.
 func (r *Registry) Known(ctx context.Context, spki []byte, pub crypto.PublicKey) error {
 	if r.weak.Contains(pub) {
 		return errWeakList()
 	}
-	return r.checkBlocked(r.db.View(ctx), HashOf(spki), pub)
+	now, view := r.clock.Now(), r.db.View(ctx)
+	if now.UnixNano() < r.empty.Load() {
+		return nil
+	}
+	var any int64
+	if err := view.QueryRow(`SELECT COUNT(*) FROM (SELECT 1 FROM keycheck_blocked LIMIT 1) some`).Scan(&any); err != nil {
+		return fault.Wrap(err, "look for blocked keys")
+	}
+	if any == 0 {
+		r.empty.Store(now.Add(emptyLife).UnixNano())
+		return nil
+	}
+	return r.checkBlocked(view, HashOf(spki), pub)
 }
 
 func (r *Registry) checkBlocked(q store.Queryer, hash string, pub crypto.PublicKey) error {

@@ -41,16 +41,19 @@ type Item struct {
 // could hold certificates ("external.form"), or may hold a private key
 // ("external.private_key", "external.pkcs12", "external.keystore").
 func Read(data []byte) ([]Item, error) {
-	data = bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")))
+	// The end is trimmed of text alone: the last octet of a signature may look like a
+	// space.
+	data = bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), " \t\r\n")
+	text := bytes.TrimSpace(data)
 	switch {
-	case len(data) == 0:
+	case len(text) == 0:
 		return nil, fault.Invalidf("external.empty", "The file is empty.").WithField("file")
 	case len(data) > MaxFile:
 		return nil, fault.New(fault.TooLarge, "external.size", "The file is larger than %d MiB.", MaxFile>>20).WithNext("Split it.").WithField("file")
-	case bytes.Contains(data, begin):
-		return readPEM(data)
+	case bytes.Contains(text, begin):
+		return readPEM(text)
 	}
-	if der, ok := bareBase64(data); ok {
+	if der, ok := bareBase64(text); ok {
 		data = der
 	}
 	return readDER(data)
