@@ -138,7 +138,7 @@ func (r *Registry) Known(ctx context.Context, spki []byte, pub crypto.PublicKey)
 		return nil
 	}
 	var any int64
-	if err := view.QueryRow(`SELECT COUNT(*) FROM (SELECT 1 FROM keycheck_blocked LIMIT 1) some`).Scan(&any); err != nil {
+	if err := view.QueryRow(`SELECT COUNT(*) FROM (SELECT 1 FROM keycheck_blocked LIMIT 1) entry`).Scan(&any); err != nil {
 		return fault.Wrap(err, "look for blocked keys")
 	}
 	if any == 0 {
