@@ -191,7 +191,7 @@ func TestADirectoryFindsRecords(t *testing.T) {
 		}
 	}
 	l := openLDAP(t, s)
-	for name, n := range map[string]int{"*": 0, "Bo *": 1, "*)(objectClass=*": 0, "": 0, "Anna Andersen": 1} {
+	for name, n := range map[string]int{"*": 0, "Bo *": 1, "*)(objectClass=*": 0, "": 0, "First Person": 1} {
 		if rows := find(t, l, map[string]string{"name": name}, 5); len(rows) != n {
 			t.Errorf("%q finds %v", name, rows)
 		}
@@ -256,12 +256,12 @@ column = "mail"
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := find(t, openLDAP(t, s), map[string]string{"name": "Anna Andersen"}, 5)
+	rows := find(t, openLDAP(t, s), map[string]string{"name": "First Person"}, 5)
 	out, err := p.Resolve(product.Request{}, p.Expires, rows)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out.SubjectText != "CN=Anna Andersen" || !slices.Equal(out.SAN.Email, []string{"anna@example.org"}) {
+	if out.SubjectText != "CN=First Person" || !slices.Equal(out.SAN.Email, []string{"first@example.org"}) {
 		t.Errorf("got %s, %v", out.SubjectText, out.SAN.Email)
 	}
 	if _, err := p.Resolve(product.Request{SubjectDN: "CN=Somebody else"}, p.Expires, rows); err == nil {
